@@ -1,0 +1,140 @@
+"""Every error threadlink raises on purpose, grouped by what happens next.
+
+The class of an error says what the caller does with it (jobs.py holds the one table); its docstring is the
+sentence a person reads when nothing more exact is known.
+"""
+
+from __future__ import annotations
+
+
+class ThreadlinkError(Exception):
+    """Something threadlink foresaw went wrong."""
+
+
+class SettingsError(ThreadlinkError):
+    """A setting is missing or wrong; the process does not start."""
+
+
+class DatabaseUnreachable(ThreadlinkError):
+    """The database could not be reached."""
+
+
+# --- what a provider pushed: answered at once, never retried by us ---------------------------------------------------
+
+
+class NotificationError(ThreadlinkError):
+    """A notification was not accepted."""
+
+
+class NotificationForged(NotificationError):
+    """The notification does not prove that it comes from the provider."""
+
+
+class NotificationMalformed(NotificationError):
+    """The notification cannot be read; sending it again would not help."""
+
+
+class VerificationUnavailable(NotificationError):
+    """The keys to verify this notification could not be fetched; send it again later."""
+
+
+# --- what a person asked for -------------------------------------------------------------------------------------
+
+
+class RequestRefused(ThreadlinkError):
+    """The request was refused; `reason` is a code of linking.reasons."""
+
+    def __init__(self, reason: str, message: str = "", **params: object) -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+        self.params = params
+
+
+class NotAllowed(RequestRefused):
+    """You may not do this."""
+
+
+class NotFound(RequestRefused):
+    """There is nothing here that you may see."""
+
+    def __init__(self, reason: str = "not_found", message: str = "", **params: object) -> None:
+        super().__init__(reason, message, **params)
+
+
+class Conflict(RequestRefused):
+    """This does not fit what is there now."""
+
+
+# --- what a vendor answered ----------------------------------------------------------------------------------------
+
+
+class ProviderError(ThreadlinkError):
+    """A vendor's API did not do what was asked."""
+
+    def __init__(
+        self, message: str = "", *, provider: str = "", operation: str = "", request_id: str | None = None
+    ) -> None:
+        super().__init__(message or (self.__doc__ or "").splitlines()[0])
+        self.provider = provider
+        self.operation = operation
+        self.request_id = request_id
+
+
+class TransientError(ProviderError):
+    """The vendor could not answer now; it is asked again later."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str = "",
+        operation: str = "",
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, operation=operation, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(TransientError):
+    """The vendor asks us to slow down."""
+
+
+class Unavailable(TransientError):
+    """The vendor is not reachable or answers with an error of its own."""
+
+
+class PermanentError(ProviderError):
+    """Asking again would not help."""
+
+
+class AccessRevoked(PermanentError):
+    """The mailbox no longer accepts our access: connect it again."""
+
+
+class AdminBlocked(PermanentError):
+    """An administrator's policy or a missing consent blocks the access."""
+
+
+class MailboxUnavailable(PermanentError):
+    """The mailbox exists no longer or has no mail service."""
+
+
+class CursorExpired(PermanentError):
+    """The provider has forgotten our position; the mailbox is read again since the last good moment."""
+
+
+class Gone(PermanentError):
+    """The record was deleted at the vendor."""
+
+
+class Rejected(PermanentError):
+    """The vendor refused our data."""
+
+
+class Unsupported(PermanentError):
+    """The vendor cannot do this; the message is the sentence of the missing capability."""
+
+
+class ApplicationMisconfigured(PermanentError):
+    """Our own application is set up wrongly at the vendor; no account is at fault."""

@@ -1,0 +1,484 @@
+"""The two vendor-facing contracts, MailConnector and CrmAdapter, and what an implementation is given.
+
+A connector or adapter is an ordinary object; testing.MailConnectorSuite and testing.CrmAdapterSuite say what it must
+do. Everything it needs from threadlink comes through the small protocols below, so it can be tested alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from app.errors import ProviderError
+from app.model import (
+    Account,
+    ConversationNote,
+    Handshake,
+    Item,
+    ItemKind,
+    ItemRef,
+    Notification,
+    Person,
+    ProviderMessage,
+)
+
+# --- what threadlink gives --------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """The time, injected."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, in UTC."""
+        ...
+
+
+class Credentials(Protocol):
+    """The secrets of one account or CRM connection, encrypted at rest, bound to their row."""
+
+    def read(self) -> dict[str, Any]:
+        """Return the stored secrets; empty when there are none."""
+        ...
+
+    def locked(self) -> AbstractContextManager[LockedCredentials]:
+        """Hold the row lock while secrets are refreshed, so that two processes never refresh at once."""
+        ...
+
+
+class LockedCredentials(Protocol):
+    """Secrets whose row is locked: read again, then write."""
+
+    def read(self) -> dict[str, Any]: ...
+
+    def write(self, secrets: Mapping[str, Any]) -> None: ...
+
+
+class Database(Protocol):
+    """A team's transaction, for the vendors that live in our own PostgreSQL (crm/embedded, mail/smart_bcc)."""
+
+    def transaction(self, team_id: int) -> AbstractContextManager[Any]:
+        """Open a SQLAlchemy connection in a transaction under that team's row-level security."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a connector or adapter is built with."""
+
+    clock: Clock
+    public_base_url: str
+    environ: Mapping[str, str]  # where a vendor's own settings class reads
+    database: Database | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An account a connector is asked about, with its secrets."""
+
+    account: Account
+    credentials: Credentials
+    history_from: datetime | None = None  # how far back a first read or a recovery goes; None means from now on
+
+
+# --- mail: inbound --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """A webhook request as plain data; header names are lower case."""
+
+    method: str
+    headers: Mapping[str, str]
+    args: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailCapabilities:
+    """What a connector can do; `missing` maps an absent capability to the sentence shown for it."""
+
+    batch_size: int  # messages a fetch reads at once
+    subscription_renew_before_s: int  # renew when fewer seconds are left
+    authserv_id: str | None = None  # whose Authentication-Results count; "" = the topmost; None = nobody's
+    subscriptions: bool = True
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """Where to send the browser to give consent, and what to keep until it comes back."""
+
+    url: str
+    kept: Mapping[str, str]  # PKCE verifier and the like; stored encrypted, given back to connect()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedMailbox:
+    """A mailbox whose owner gave consent."""
+
+    mailbox: str  # the provider's name of the mailbox in notifications: unique per provider
+    provider_user_id: str  # stable id of the person or mailbox at the provider, never an address
+    address: str
+    secrets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Our registration for pushes."""
+
+    external_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One message id that a mailbox reported. `filtered_by` names the rule that leaves it out, or is None."""
+
+    provider_id: str
+    provider_thread_id: str = ""
+    deleted: bool = False
+    filtered_by: str | None = None  # draft, spam, trash, chat
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Changes, and the cursor that is right once they are recorded.
+
+    `complete` is False when the provider has not yet shown all that a notification promised: ask again soon.
+    """
+
+    changes: tuple[Change, ...]
+    cursor: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    provider_id: str
+    message: ProviderMessage
+
+
+@dataclass(frozen=True, slots=True)
+class GoneMessage:
+    """The provider has it no more."""
+
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredMessage:
+    """Left out by a named rule that only showed when it was read (draft, spam, trash, chat)."""
+
+    provider_id: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMessage:
+    """This one message could not be read now (or, with a PermanentError, ever); the others are not held up."""
+
+    provider_id: str
+    error: ProviderError
+
+
+FetchOutcome = Fetched | GoneMessage | FilteredMessage | FailedMessage
+
+
+@runtime_checkable
+class MailConnector(Protocol):
+    """Inbound mail of one provider. Raises only errors of app.errors."""
+
+    provider: str
+    capabilities: MailCapabilities
+
+    def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
+        """Verify and decode a push without calling the provider's mail API.
+
+        Raises NotificationForged, NotificationMalformed or VerificationUnavailable.
+        """
+        ...
+
+    def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
+        """Start the consent of one mailbox owner."""
+        ...
+
+    def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedMailbox:
+        """Turn what the browser brought back into a mailbox. Raises AccessRevoked, AdminBlocked, …"""
+        ...
+
+    def disconnect(self, mailbox: Mailbox, *, last: bool) -> None:
+        """Forget our access; end subscription and consent at the provider only for the last account of the mailbox."""
+        ...
+
+    def subscribe(self, mailbox: Mailbox) -> Subscription:
+        """Create or renew our registration for pushes; calling it again is harmless. The cursor is not touched."""
+        ...
+
+    def own_addresses(self, mailbox: Mailbox) -> frozenset[str]:
+        """Return every address the mailbox sends or receives as, the main one included, lower case."""
+        ...
+
+    def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:
+        """Yield what changed since the cursor, page by page, oldest first; without one, the mail since history_from.
+
+        Each page may be recorded and its cursor kept: a later call goes on from there. `until` is the highest
+        position a notification named. Raises CursorExpired when the provider forgot the cursor.
+        """
+        ...
+
+    def recover(self, mailbox: Mailbox, since: datetime) -> Iterator[ChangePage]:
+        """Read the mailbox again since a moment, after CursorExpired: the position is pinned before the first page."""
+        ...
+
+    def list_window(self, mailbox: Mailbox, since: datetime) -> Iterator[tuple[Change, ...]]:
+        """Yield every message id since a moment without touching a cursor: the audit compares them with ours."""
+        ...
+
+    def fetch(self, mailbox: Mailbox, provider_ids: Sequence[str]) -> list[FetchOutcome]:
+        """Read at most `capabilities.batch_size` messages, one outcome each, in any order."""
+        ...
+
+
+class SimulatedMail(Protocol):
+    """An HTTP server that behaves like a mail provider, for demo, tests and benchmarks."""
+
+    provider: str
+
+    def start(self, clock: Clock) -> Mapping[str, str]:
+        """Start serving on a free local port; return the settings (environment) that point the connector at it."""
+        ...
+
+    def stop(self) -> None: ...
+
+    def push_to(self, url: str) -> None:
+        """Send pushes to this URL from now on; each is signed as the provider signs."""
+        ...
+
+    def add_mailbox(self, address: str, aliases: Sequence[str] = ()) -> None: ...
+
+    def consent(self, authorization_url: str, address: str) -> str:
+        """Act as the mailbox owner's browser: give consent, return the URL the browser is sent back to."""
+        ...
+
+    def deliver(self, address: str, raw: bytes, *, at: datetime, folder: str = "inbox", push: bool = True) -> str:
+        """Put a message (RFC 5322 bytes) into a mailbox; return its provider id."""
+        ...
+
+    def delete(self, address: str, provider_id: str) -> None: ...
+
+    def fault(self, kind: str, **params: Any) -> None:
+        """Arm a fault; `fault_kinds` lists the names."""
+        ...
+
+    @property
+    def fault_kinds(self) -> frozenset[str]: ...
+
+    def settle(self) -> None:
+        """Return when every push sent so far was answered or given up."""
+        ...
+
+    def usage(self, address: str) -> Mapping[str, int]:
+        """Return what the mailbox cost so far: `units`, `requests`, and a count for each operation."""
+        ...
+
+    def message_ids(self, address: str) -> frozenset[str]:
+        """Return every message id the mailbox ever listed."""
+        ...
+
+
+# --- CRM: outbound ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CrmCapabilities:
+    """What an adapter can do; `missing` maps an absent capability to the sentence shown for it."""
+
+    kinds: frozenset[ItemKind]
+    create_person: bool = True
+    create_item: bool = True
+    webhooks: bool = False
+    records: bool = False  # implements CrmRecords
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CrmIdentity:
+    """Whose CRM this is; items are keyed by company."""
+
+    company: str
+    user_id: str
+    user_name: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CrmOrganization:
+    ref: ItemRef
+    name: str
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One record went into another: a lead converted to a deal, persons merged."""
+
+    gone: ItemRef
+    into: ItemRef
+
+
+@dataclass(frozen=True, slots=True)
+class CrmChanges:
+    """A page of records as they are now, and the cursor that is right once they are mirrored."""
+
+    cursor: str
+    persons: tuple[Person, ...] = ()
+    organizations: tuple[CrmOrganization, ...] = ()
+    items: tuple[Item, ...] = ()
+    merges: tuple[Merge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    ref: ItemRef
+    title: str
+    state: str
+    organization_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWrite:
+    """A conversation to show on an item, with the records it is related to."""
+
+    item: ItemRef
+    persons: tuple[ItemRef, ...]
+    organizations: tuple[ItemRef, ...]
+    note: ConversationNote
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenLink:
+    """What the CRM holds for a written link."""
+
+    external_id: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CrmEvent:
+    """A CRM webhook's hint that its connection may have changed."""
+
+    connection_public_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrmConnection:
+    """A team's CRM, as an adapter is opened with."""
+
+    id: int
+    team_id: int
+    public_id: str
+    adapter: str
+    company: str
+    credentials: Credentials
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class CrmAdapter(Protocol):
+    """Outbound port: one CRM connection of one team. Raises only errors of app.errors."""
+
+    capabilities: CrmCapabilities
+
+    def who_am_i(self) -> CrmIdentity: ...
+
+    def people_by_address(self, addresses: Sequence[str]) -> list[Person]:
+        """Return every person with one of the addresses (primary or secondary), exact match, case ignored."""
+        ...
+
+    def items_of_people(self, persons: Sequence[ItemRef]) -> list[Item]:
+        """Return the deals, leads and projects whose main contact or participant is one of the persons, any state."""
+        ...
+
+    def search(self, query: str, kinds: Sequence[str] = (), limit: int = 20) -> list[SearchHit]:
+        """Find items by words of their title, closed ones included; folds case and marks (Turkish and Latin)."""
+        ...
+
+    def get(self, ref: ItemRef) -> Item | None:
+        """Return the item as it is now; None when the CRM does not know it."""
+        ...
+
+    def create_person(self, name: str, addresses: Sequence[str], organization: ItemRef | None = None) -> Person: ...
+
+    def create_item(
+        self, kind: ItemKind, title: str, person: ItemRef | None, organization: ItemRef | None = None
+    ) -> Item: ...
+
+    def find_link(self, write: LinkWrite) -> WrittenLink | None:
+        """Look for our own marker on the item: what an unfinished intent left behind."""
+        ...
+
+    def write_link(self, write: LinkWrite) -> WrittenLink:
+        """Show the conversation on the item and its related records, in one call. Raises Gone for a deleted item."""
+        ...
+
+    def update_link(self, written: WrittenLink, write: LinkWrite) -> WrittenLink:
+        """Bring it up to date. Raises Gone when somebody deleted it in the CRM."""
+        ...
+
+    def remove_link(self, written: WrittenLink, item: ItemRef) -> None:
+        """Take it off the item; removing what is gone already is no error."""
+        ...
+
+    def changes_since(self, cursor: str | None) -> Iterator[CrmChanges]:
+        """Yield records of all states changed since the cursor, oldest first; everything without one."""
+        ...
+
+    def read_webhook(self, request: PushRequest) -> list[CrmEvent]:
+        """Verify and decode a push of the CRM; a hint, never truth. Raises NotificationForged, Unsupported."""
+        ...
+
+
+class CrmRecords(Protocol):
+    """Keeping the records themselves: the embedded CRM, and simulated ones. Ids are the caller's, as text."""
+
+    def put_organization(self, external_id: str, name: str) -> None: ...
+
+    def put_person(
+        self, external_id: str, name: str, addresses: Sequence[str], organization: str | None = None
+    ) -> None: ...
+
+    def put_item(
+        self,
+        kind: ItemKind,
+        external_id: str,
+        title: str,
+        *,
+        state: str = "open",
+        created_at: datetime | None = None,
+        person: str | None = None,
+        participants: Sequence[str] = (),
+        organization: str | None = None,
+    ) -> None:
+        """Create the item or overwrite it; created_at defaults to now and is kept when it exists."""
+        ...
+
+    def change(self, kind: str, external_id: str, changes: Mapping[str, Any]) -> None:
+        """Set fields (status, title, person, participants, organization, name, emails) of an existing record."""
+        ...
+
+    def delete(self, kind: str, external_id: str) -> None: ...
+
+    def restore(self, kind: str, external_id: str) -> None: ...
+
+    def convert_lead(self, lead: str, deal: str) -> None:
+        """Make a deal from a lead: the deal keeps the lead's creation time, the lead becomes converted."""
+        ...
+
+    def merge_persons(self, gone: str, into: str) -> None: ...
+
+    def notes(self, kind: str, external_id: str) -> list[str]:
+        """Return the plain text of every note on the record, oldest first."""
+        ...

@@ -1,0 +1,111 @@
+"""The settings of an installation, read from the environment once.
+
+A vendor declares its own part in its folder (connectors/*/*/settings.py). `.env.example` lists every one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Everything that is not a vendor's."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: str = Field(
+        default="",
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 15 or newer; empty starts the embedded server in THREADLINK_DATA.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: default_data_dir(),
+        validation_alias="THREADLINK_DATA",
+        description="Where the embedded server and its key live; not needed with DATABASE_URL.",
+    )
+    encryption_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        validation_alias="THREADLINK_ENCRYPTION_KEYS",
+        description="Fernet keys, comma separated, the first encrypts; required with DATABASE_URL.",
+    )
+    public_base_url: str = Field(
+        default="http://127.0.0.1:8080",
+        validation_alias="PUBLIC_BASE_URL",
+        description="The https address at which providers and browsers reach this installation.",
+    )
+    listen: str = Field(
+        default="127.0.0.1:8080",
+        validation_alias="THREADLINK_LISTEN",
+        description="Host and port of the web server.",
+    )
+    web_threads: int = Field(
+        default=8, ge=1, le=256, validation_alias="THREADLINK_WEB_THREADS", description="Threads of a web process."
+    )
+    worker_concurrency: int = Field(
+        default=8, ge=1, le=256, validation_alias="THREADLINK_WORKER_CONCURRENCY", description="Jobs a worker runs at once."
+    )
+    poll_quiet_s: int = Field(
+        default=600,
+        ge=10,
+        validation_alias="THREADLINK_POLL_QUIET_S",
+        description="An account without a push for this long is polled.",
+    )
+    mirror_max_age_s: int = Field(
+        default=60,
+        ge=0,
+        validation_alias="THREADLINK_MIRROR_MAX_AGE_S",
+        description="CRM data older than this is refreshed before decisions.",
+    )
+    body_retention_days: int = Field(
+        default=365,
+        ge=1,
+        validation_alias="THREADLINK_BODY_RETENTION_DAYS",
+        description="How long message texts are kept.",
+    )
+    log_level: str = Field(default="INFO", validation_alias="THREADLINK_LOG_LEVEL", description="DEBUG to ERROR.")
+
+    @field_validator("encryption_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the embedded server is used."""
+        return not self.database_url
+
+
+def default_data_dir() -> Path:
+    """Return the user's data folder for threadlink; root's is /var/lib/threadlink, never below its 0700 home."""
+    import os
+
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/threadlink")
+    return platformdirs.user_data_path("threadlink")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings, or raise SettingsError naming each wrong one without its value."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"Settings are wrong: {wrong}. See .env.example.") from None
+    if not settings.is_embedded and not settings.encryption_keys:
+        raise SettingsError(
+            "THREADLINK_ENCRYPTION_KEYS is required with DATABASE_URL. "
+            "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+        )
+    return settings

@@ -1,0 +1,673 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test holds the two equal.
+
+Every tenant table carries team_id first in its keys, its foreign keys and its unique indexes, and is under row-level
+security. Public ids are random uuids; the bigint ids never leave the process.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Text = sa.Text
+Time = TIMESTAMP(timezone=True)
+NOW = sa.func.now()
+EMPTY_JSON = sa.text("'{}'::jsonb")
+EMPTY_LIST = sa.text("'[]'::jsonb")
+EMPTY_ARRAY = sa.text("'{}'::text[]")
+
+
+def _team() -> sa.Column[int]:
+    return sa.Column("team_id", sa.BigInteger, nullable=False)
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False)
+
+
+def _public_id() -> sa.Column[object]:
+    return sa.Column("public_id", UUID(as_uuid=False), nullable=False, server_default=sa.func.gen_random_uuid())
+
+
+def _flag(name: str, default: bool = False) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.true() if default else sa.false())
+
+
+def _text(name: str, default: str | None = "") -> sa.Column[str]:
+    return sa.Column(name, Text, nullable=False, server_default=default)
+
+
+def _to(table: str, column: str, *, ondelete: str | None = "CASCADE") -> sa.ForeignKeyConstraint:
+    """Point at another tenant table, team first."""
+    return sa.ForeignKeyConstraint(["team_id", column], [f"{table}.team_id", f"{table}.id"], ondelete=ondelete)
+
+
+def _of_team() -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["team_id"], ["team.id"], ondelete="CASCADE")
+
+
+# --- the installation -------------------------------------------------------------------------------------------------
+
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
+    comment="Facts of this installation that belong to no team: the encryption canary.",
+)
+
+# --- who ------------------------------------------------------------------------------------------------------------------
+
+team = sa.Table(
+    "team",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _public_id(),
+    _text("name", None),
+    _text("plan", "unrestricted"),
+    _text("locale", "en"),
+    sa.Column("domains", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("policy", JSONB, nullable=False, server_default=EMPTY_JSON),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.UniqueConstraint("public_id"),
+)
+
+member = sa.Table(
+    "member",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    _text("name", None),
+    _text("email", None),
+    _text("role", "member"),
+    sa.Column("removed_at", Time),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "email"),
+    sa.CheckConstraint("role in ('admin','member')", name="role"),
+    _of_team(),
+)
+
+account = sa.Table(
+    "account",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    _text("provider", None),
+    _text("kind", None),
+    _text("address", None),
+    _text("mailbox", None),
+    _text("provider_user_id"),
+    sa.Column("owner_id", sa.BigInteger),
+    sa.Column("own_addresses", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    _flag("auto_link", True),
+    _text("visibility", "full"),
+    _text("state", "connecting"),
+    _text("state_reason"),
+    sa.Column("state_since", Time, nullable=False, server_default=NOW),
+    _flag("paused"),
+    sa.Column("cursor", Text),
+    sa.Column("cursor_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("history_from", Time),
+    sa.Column("subscription_id", Text),
+    sa.Column("subscription_expires_at", Time),
+    sa.Column("throttled_until", Time),
+    sa.Column("last_push_at", Time),
+    sa.Column("last_sync_at", Time),
+    sa.Column("last_audit_at", Time),
+    sa.Column("last_error", Text),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "provider", "mailbox"),
+    sa.UniqueConstraint("team_id", "address"),
+    sa.CheckConstraint("kind in ('personal','team')", name="kind"),
+    sa.CheckConstraint("visibility in ('private','metadata','subject','full')", name="visibility"),
+    _of_team(),
+    _to("member", "owner_id", ondelete=None),
+)
+
+account_collaborator = sa.Table(
+    "account_collaborator",
+    metadata,
+    _team(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "account_id", "member_id"),
+    _to("account", "account_id"),
+    _to("member", "member_id"),
+)
+
+account_credential = sa.Table(
+    "account_credential",
+    metadata,
+    _team(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    _text("kind", "oauth"),
+    sa.Column("ciphertext", BYTEA, nullable=False),
+    sa.Column("updated_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "account_id", "kind"),
+    _to("account", "account_id"),
+)
+
+connect_request = sa.Table(
+    "connect_request",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("token_hash", BYTEA, nullable=False),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    _text("provider", None),
+    _text("kind", None),
+    _text("address"),
+    sa.Column("collaborators", ARRAY(sa.BigInteger), nullable=False, server_default=sa.text("'{}'::bigint[]")),
+    _flag("auto_link", True),
+    sa.Column("history_from", Time),
+    sa.Column("browser_hash", BYTEA),
+    sa.Column("state_hash", BYTEA),
+    sa.Column("kept", BYTEA),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Column("used_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "token_hash"),
+    _to("member", "member_id"),
+    comment="One-time links that connect a mailbox, bound to the browser that opens them.",
+)
+
+# --- mail ---------------------------------------------------------------------------------------------------------------------
+
+hint = sa.Table(
+    "hint",
+    metadata,
+    _team(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("synced_generation", sa.BigInteger, nullable=False, server_default="0"),
+    _flag("queued"),
+    sa.Column("position", Text),
+    sa.Column("hinted_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "account_id"),
+    _to("account", "account_id"),
+)
+
+discovered_message = sa.Table(
+    "discovered_message",
+    metadata,
+    _team(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("provider_id", Text, nullable=False),
+    _text("provider_thread_id"),
+    _text("state", "pending"),  # pending stored filtered gone parked
+    _text("rule"),  # what filtered it, or why it is parked
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", Time, nullable=False, server_default=NOW),
+    sa.Column("discovered_at", Time, nullable=False, server_default=NOW),
+    sa.Column("settled_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "account_id", "provider_id"),
+    sa.CheckConstraint("state in ('pending','stored','filtered','gone','parked')", name="state"),
+    _to("account", "account_id"),
+    sa.Index("ix_discovered_message_pending", "team_id", "account_id", "next_at", postgresql_where=sa.text("state = 'pending'")),
+)
+
+conversation = sa.Table(
+    "conversation",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    _text("namespace"),
+    _text("subject"),
+    sa.Column("first_message_at", Time, nullable=False),
+    sa.Column("last_message_at", Time, nullable=False),
+    sa.Column("message_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("visibility", Text),
+    sa.Column("merged_into", sa.BigInteger),
+    sa.Column("decision_id", sa.BigInteger),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    _of_team(),
+    _to("conversation", "merged_into", ondelete=None),
+    sa.Index("ix_conversation_recent", "team_id", sa.text("last_message_at DESC"), sa.text("id DESC")),
+)
+
+message = sa.Table(
+    "message",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    _text("namespace"),
+    sa.Column("mid_hash", BYTEA, nullable=False),
+    sa.Column("fingerprint", BYTEA, nullable=False),
+    _text("internet_id", None),
+    _text("subject"),
+    _text("base_subject"),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("date_header", Time),
+    _text("joined", "founded"),
+    sa.Column("automated", Text),
+    _flag("is_reply"),
+    _flag("is_forward"),
+    sa.Column("in_reply_to", Text),
+    sa.Column("refs", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("other_ids", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("bounce_of", Text),
+    sa.Column("thread_index", Text),
+    sa.Column("flags", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "namespace", "mid_hash", "fingerprint"),
+    _to("conversation", "conversation_id"),
+    sa.Index("ix_message_conversation", "team_id", "conversation_id"),
+)
+
+conversation_alias = sa.Table(
+    "conversation_alias",
+    metadata,
+    _team(),
+    sa.Column("key", BYTEA, nullable=False),  # linking.threads.keys: an id, a provider thread, a Thread-Index, a subject
+    sa.Column("message_id", sa.BigInteger, nullable=False),
+    _flag("claimed"),  # the message only refers to it (References); false: it is a fact about the message
+    sa.PrimaryKeyConstraint("team_id", "key", "message_id"),
+    _to("message", "message_id"),
+    sa.Index("ix_conversation_alias_message", "team_id", "message_id"),
+)
+
+message_copy = sa.Table(
+    "message_copy",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("message_id", sa.BigInteger, nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    _text("provider_id", None),
+    _text("provider_thread_id"),
+    sa.Column("at", Time, nullable=False),
+    _flag("in_sent"),
+    _text("verdict", "none"),
+    _text("joined", "founded"),
+    _text("snippet"),
+    sa.Column("attachments", JSONB, nullable=False, server_default=EMPTY_LIST),
+    _flag("genuine"),
+    sa.Column("parked", Text),
+    sa.Column("deleted_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "account_id", "provider_id"),
+    _to("message", "message_id"),
+    _to("account", "account_id"),
+    sa.Index("ix_message_copy_message", "team_id", "message_id"),
+)
+
+participant = sa.Table(
+    "participant",
+    metadata,
+    _team(),
+    sa.Column("message_id", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("copy_id", sa.BigInteger),  # the copy a Bcc recipient is seen on
+    _text("role", None),
+    _text("address", None),
+    _text("name"),
+    sa.PrimaryKeyConstraint("team_id", "message_id", "position"),
+    _to("message", "message_id"),
+    _to("message_copy", "copy_id"),
+    sa.Index("ix_participant_address", "team_id", "address"),
+)
+
+message_body = sa.Table(
+    "message_body",
+    metadata,
+    _team(),
+    sa.Column("copy_id", sa.BigInteger, nullable=False),
+    _text("text"),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "copy_id"),
+    _to("message_copy", "copy_id"),
+    sa.Index("ix_message_body_expires_at", "expires_at"),
+)
+
+conversation_merge = sa.Table(
+    "conversation_merge",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("survivor_id", sa.BigInteger, nullable=False),
+    sa.Column("absorbed_id", sa.BigInteger, nullable=False),
+    sa.Column("account_id", sa.BigInteger),
+    sa.Column("before", JSONB, nullable=False, server_default=EMPTY_JSON),  # the partition and links before it
+    sa.Column("at", Time, nullable=False),
+    sa.Column("undone_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    _to("conversation", "survivor_id"),
+    _to("conversation", "absorbed_id"),
+    sa.Index("ix_conversation_merge_account", "team_id", "account_id", "at"),
+)
+
+merge_pair = sa.Table(
+    "merge_pair",
+    metadata,
+    _team(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("other_id", sa.BigInteger, nullable=False),
+    _text("why"),  # claims, different_links, visibility, counterparts, many_merges, undone
+    sa.Column("message_id", sa.BigInteger),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "conversation_id", "other_id"),
+    _to("conversation", "conversation_id"),
+    _to("conversation", "other_id"),
+    comment="Conversations that look like one and were left apart; the review queue shows them.",
+)
+
+# --- decisions and links -----------------------------------------------------------------------------------------------
+
+decision = sa.Table(
+    "decision",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("digest", BYTEA, nullable=False),
+    _text("outcome", None),
+    _text("reason", None),
+    sa.Column("detail", JSONB, nullable=False, server_default=EMPTY_JSON),  # params, candidates, persons, action …
+    sa.Column("trigger_id", sa.BigInteger),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "conversation_id", "digest"),
+    _to("conversation", "conversation_id"),
+)
+
+link = sa.Table(
+    "link",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("crm_connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    _text("title"),
+    _flag("is_primary"),
+    _text("origin", None),
+    sa.Column("made_by", sa.BigInteger),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("decision_id", sa.BigInteger),
+    sa.Column("counterparts", BYTEA),  # digest of the counterparts when a person chose (T5)
+    sa.Column("batch_id", UUID(as_uuid=False)),
+    sa.Column("removed_at", Time),
+    sa.Column("removed_by", sa.BigInteger),
+    sa.Column("removed_batch_id", UUID(as_uuid=False)),
+    _text("removed_why"),  # unlinked, replaced, item_deleted, merged, undone
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    _to("conversation", "conversation_id"),
+    _to("crm_connection", "crm_connection_id"),
+    sa.Index("uq_link_primary", "team_id", "conversation_id", unique=True, postgresql_where=sa.text("is_primary and removed_at is null")),
+    sa.Index(
+        "uq_link_record",
+        "team_id",
+        "conversation_id",
+        "crm_connection_id",
+        "kind",
+        "external_id",
+        unique=True,
+        postgresql_where=sa.text("removed_at is null"),
+    ),
+    sa.Index("ix_link_record", "team_id", "crm_connection_id", "kind", "external_id"),
+    sa.Index("ix_link_counterparts", "team_id", "counterparts", postgresql_where=sa.text("counterparts is not null")),
+)
+
+tombstone = sa.Table(
+    "tombstone",
+    metadata,
+    _team(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("crm_connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    _text("title"),
+    sa.Column("member_id", sa.BigInteger),
+    _text("member_name"),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "conversation_id", "crm_connection_id", "kind", "external_id"),
+    _to("conversation", "conversation_id"),
+    _to("crm_connection", "crm_connection_id"),
+)
+
+dismissal = sa.Table(
+    "dismissal",
+    metadata,
+    _team(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("member_id", sa.BigInteger),
+    sa.Column("candidates", JSONB, nullable=False, server_default=EMPTY_LIST),  # those known then
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "conversation_id"),
+    _to("conversation", "conversation_id"),
+)
+
+# --- CRM -------------------------------------------------------------------------------------------------------------------
+
+crm_connection = sa.Table(
+    "crm_connection",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    _text("adapter", None),
+    _text("company"),
+    sa.Column("settings", JSONB, nullable=False, server_default=EMPTY_JSON),
+    sa.Column("ciphertext", BYTEA),
+    _text("state", "live"),
+    _text("state_reason"),
+    sa.Column("throttled_until", Time),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    _of_team(),
+)
+
+crm_write = sa.Table(
+    "crm_write",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    sa.Column("crm_connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    sa.Column("marker", UUID(as_uuid=False), nullable=False, server_default=sa.func.gen_random_uuid()),
+    _text("state", "wanted"),  # wanted intended written parked removed
+    sa.Column("wanted", sa.BigInteger, nullable=False, server_default="1"),  # raised whenever the note must be looked at
+    sa.Column("written", sa.BigInteger, nullable=False, server_default="0"),  # the wanted this note answers
+    sa.Column("content_digest", BYTEA),
+    sa.Column("written_id", Text),  # the CRM's id of the note
+    sa.Column("writes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", Time),
+    sa.Column("written_at", Time),
+    _text("error"),
+    sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "conversation_id", "crm_connection_id", "kind", "external_id"),
+    sa.CheckConstraint("state in ('wanted','intended','written','parked','removed')", name="state"),
+    _to("conversation", "conversation_id"),
+    _to("crm_connection", "crm_connection_id"),
+)
+
+mirror_person = sa.Table(
+    "mirror_person",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("external_id", None),
+    _text("name"),
+    sa.Column("organization_id", Text),
+    sa.Column("merged_into", Text),
+    _flag("deleted"),
+    sa.Column("visibility", JSONB),
+    sa.Column("created_at", Time),
+    sa.Column("updated_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "external_id"),
+    _to("crm_connection", "connection_id"),
+)
+
+mirror_address = sa.Table(
+    "mirror_address",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("person_id", None),
+    _text("address", None),
+    _text("match_key", None),
+    sa.Column("position", sa.Integer, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "person_id", "address"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_mirror_address_address", "team_id", "address"),
+    sa.Index("ix_mirror_address_match_key", "team_id", "match_key"),
+)
+
+mirror_organization = sa.Table(
+    "mirror_organization",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("external_id", None),
+    _text("name"),
+    _flag("deleted"),
+    sa.Column("visibility", JSONB),
+    sa.Column("updated_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "external_id"),
+    _to("crm_connection", "connection_id"),
+)
+
+mirror_item = sa.Table(
+    "mirror_item",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("kind", None),
+    _text("external_id", None),
+    _text("title"),
+    _text("search"),  # folded title, linking.suggest.fold
+    _text("state", "open"),
+    sa.Column("organization_id", Text),
+    sa.Column("merged_into", Text),
+    sa.Column("visibility", JSONB),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "kind", "external_id"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_mirror_item_organization", "team_id", "organization_id"),
+)
+
+mirror_item_person = sa.Table(
+    "mirror_item_person",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("kind", None),
+    _text("item_id", None),
+    _text("person_id", None),
+    _text("role", None),  # contact or participant
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "kind", "item_id", "person_id"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_mirror_item_person_person", "team_id", "connection_id", "person_id"),
+)
+
+mirror_cursor = sa.Table(
+    "mirror_cursor",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    sa.Column("cursor", Text),
+    sa.Column("refreshed_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "connection_id"),
+    _to("crm_connection", "connection_id"),
+)
+
+# --- trail ----------------------------------------------------------------------------------------------------------------
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("at", Time, nullable=False, server_default=NOW),
+    sa.Column("member_id", sa.BigInteger),
+    _text("action", None),
+    sa.Column("conversation_id", sa.BigInteger),
+    sa.Column("detail", JSONB, nullable=False, server_default=EMPTY_JSON),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    _of_team(),
+    sa.Index("ix_audit_conversation", "team_id", "conversation_id"),
+)
+
+# --- the embedded CRM (connectors/crm/embedded): tenant tables like the others -------------------------------------------
+
+crm_record = sa.Table(
+    "crm_record",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),  # person organization deal lead project
+    _text("external_id", None),
+    _text("name"),
+    _text("search"),
+    _text("state", "open"),
+    sa.Column("organization_id", Text),
+    sa.Column("person_id", Text),
+    sa.Column("participants", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("addresses", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("merged_into", Text),  # "deal/5" or "person/2"
+    sa.Column("state_before", Text),  # what a deletion took it from, for restore
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("changed", sa.BigInteger, sa.Identity(always=False), nullable=False),  # rises with every change
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "kind", "external_id"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_crm_record_changed", "team_id", "connection_id", "changed"),
+)
+
+crm_note = sa.Table(
+    "crm_note",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    sa.Column("marker", UUID(as_uuid=False), nullable=False),
+    sa.Column("related", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),  # "person/1", "organization/2"
+    _text("text"),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_crm_note_record", "team_id", "connection_id", "kind", "external_id"),
+    sa.Index("ix_crm_note_marker", "team_id", "marker"),
+)
+
+# Rows outside the tenant rules: the installation's own, and the root of them all.
+WITHOUT_TEAM = frozenset({"installation"})
