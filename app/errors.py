@@ -19,7 +19,7 @@ class DatabaseUnreachable(ThreadlinkError):
     """The database could not be reached."""
 
 
-# --- what a provider pushed: answered at once, never retried by us ---------------------------------------------------
+# --- what a provider pushed: answered at once, never retried by us ---
 
 
 class NotificationError(ThreadlinkError):
@@ -38,7 +38,7 @@ class VerificationUnavailable(NotificationError):
     """The keys to verify this notification could not be fetched; send it again later."""
 
 
-# --- what a person asked for -------------------------------------------------------------------------------------
+# --- what a person asked for ---
 
 
 class RequestRefused(ThreadlinkError):
@@ -65,7 +65,7 @@ class Conflict(RequestRefused):
     """This does not fit what is there now."""
 
 
-# --- what a vendor answered ----------------------------------------------------------------------------------------
+# --- what a vendor answered ---
 
 
 class ProviderError(ThreadlinkError):

@@ -29,7 +29,7 @@ Folder = Literal["inbox", "sent", "other"]
 ITEM_KINDS: tuple[ItemKind, ...] = ("deal", "lead", "project")
 
 
-# --- what a provider delivers ----------------------------------------------------------------------------------------
+# --- what a provider delivers ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ProviderMessage:
     parked: str | None = None  # why part of it was not read ("too large"), None when whole
 
 
-# --- people -----------------------------------------------------------------------------------------------------------
+# --- people ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Account:
     state: str = "live"
 
 
-# --- messages and conversations -----------------------------------------------------------------------------------------
+# --- messages and conversations ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class Conversation:
         return next((link for link in self.links if link.is_primary), None)
 
 
-# --- decisions ------------------------------------------------------------------------------------------------------------
+# --- decisions ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +335,7 @@ class Decision:
     earlier_messages: int = 0  # how many messages before the trigger come along (S9)
 
 
-# --- what the CRM is told -----------------------------------------------------------------------------------------------------
+# --- what the CRM is told ---
 
 
 @dataclass(frozen=True, slots=True)

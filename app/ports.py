@@ -25,7 +25,7 @@ from app.model import (
     ProviderMessage,
 )
 
-# --- what threadlink gives --------------------------------------------------------------------------------------------
+# --- what threadlink gives ---
 
 
 class Clock(Protocol):
@@ -83,7 +83,7 @@ class Mailbox:
     history_from: datetime | None = None  # how far back a first read or a recovery goes; None means from now on
 
 
-# --- mail: inbound --------------------------------------------------------------------------------------------------------
+# --- mail: inbound ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class SimulatedMail(Protocol):
         ...
 
 
-# --- CRM: outbound ------------------------------------------------------------------------------------------------------------
+# --- CRM: outbound ---
 
 
 @dataclass(frozen=True, slots=True)

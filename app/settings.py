@@ -49,7 +49,11 @@ class Settings(BaseSettings):
         default=8, ge=1, le=256, validation_alias="THREADLINK_WEB_THREADS", description="Threads of a web process."
     )
     worker_concurrency: int = Field(
-        default=8, ge=1, le=256, validation_alias="THREADLINK_WORKER_CONCURRENCY", description="Jobs a worker runs at once."
+        default=8,
+        ge=1,
+        le=256,
+        validation_alias="THREADLINK_WORKER_CONCURRENCY",
+        description="Jobs a worker runs at once.",
     )
     poll_quiet_s: int = Field(
         default=600,

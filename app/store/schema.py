@@ -56,7 +56,7 @@ def _of_team() -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["team_id"], ["team.id"], ondelete="CASCADE")
 
 
-# --- the installation -------------------------------------------------------------------------------------------------
+# --- the installation ---
 
 installation = sa.Table(
     "installation",
@@ -66,7 +66,7 @@ installation = sa.Table(
     comment="Facts of this installation that belong to no team: the encryption canary.",
 )
 
-# --- who ------------------------------------------------------------------------------------------------------------------
+# --- who ---
 
 team = sa.Table(
     "team",
@@ -188,7 +188,7 @@ connect_request = sa.Table(
     comment="One-time links that connect a mailbox, bound to the browser that opens them.",
 )
 
-# --- mail ---------------------------------------------------------------------------------------------------------------------
+# --- mail ---
 
 hint = sa.Table(
     "hint",
@@ -220,7 +220,13 @@ discovered_message = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "account_id", "provider_id"),
     sa.CheckConstraint("state in ('pending','stored','filtered','gone','parked')", name="state"),
     _to("account", "account_id"),
-    sa.Index("ix_discovered_message_pending", "team_id", "account_id", "next_at", postgresql_where=sa.text("state = 'pending'")),
+    sa.Index(
+        "ix_discovered_message_pending",
+        "team_id",
+        "account_id",
+        "next_at",
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
 )
 
 conversation = sa.Table(
@@ -281,7 +287,9 @@ conversation_alias = sa.Table(
     "conversation_alias",
     metadata,
     _team(),
-    sa.Column("key", BYTEA, nullable=False),  # linking.threads.keys: an id, a provider thread, a Thread-Index, a subject
+    sa.Column(
+        "key", BYTEA, nullable=False
+    ),  # what linking.threads.keys made
     sa.Column("message_id", sa.BigInteger, nullable=False),
     _flag("claimed"),  # the message only refers to it (References); false: it is a fact about the message
     sa.PrimaryKeyConstraint("team_id", "key", "message_id"),
@@ -374,7 +382,7 @@ merge_pair = sa.Table(
     comment="Conversations that look like one and were left apart; the review queue shows them.",
 )
 
-# --- decisions and links -----------------------------------------------------------------------------------------------
+# --- decisions and links ---
 
 decision = sa.Table(
     "decision",
@@ -419,7 +427,13 @@ link = sa.Table(
     sa.UniqueConstraint("team_id", "public_id"),
     _to("conversation", "conversation_id"),
     _to("crm_connection", "crm_connection_id"),
-    sa.Index("uq_link_primary", "team_id", "conversation_id", unique=True, postgresql_where=sa.text("is_primary and removed_at is null")),
+    sa.Index(
+        "uq_link_primary",
+        "team_id",
+        "conversation_id",
+        unique=True,
+        postgresql_where=sa.text("is_primary and removed_at is null"),
+    ),
     sa.Index(
         "uq_link_record",
         "team_id",
@@ -463,7 +477,7 @@ dismissal = sa.Table(
     _to("conversation", "conversation_id"),
 )
 
-# --- CRM -------------------------------------------------------------------------------------------------------------------
+# --- CRM ---
 
 crm_connection = sa.Table(
     "crm_connection",
@@ -495,7 +509,9 @@ crm_write = sa.Table(
     _text("external_id", None),
     sa.Column("marker", UUID(as_uuid=False), nullable=False, server_default=sa.func.gen_random_uuid()),
     _text("state", "wanted"),  # wanted intended written parked removed
-    sa.Column("wanted", sa.BigInteger, nullable=False, server_default="1"),  # raised whenever the note must be looked at
+    sa.Column(
+        "wanted", sa.BigInteger, nullable=False, server_default="1"
+    ),  # raised to ask for a look at the note
     sa.Column("written", sa.BigInteger, nullable=False, server_default="0"),  # the wanted this note answers
     sa.Column("content_digest", BYTEA),
     sa.Column("written_id", Text),  # the CRM's id of the note
@@ -608,7 +624,7 @@ mirror_cursor = sa.Table(
     _to("crm_connection", "connection_id"),
 )
 
-# --- trail ----------------------------------------------------------------------------------------------------------------
+# --- trail ---
 
 audit = sa.Table(
     "audit",
@@ -619,13 +635,15 @@ audit = sa.Table(
     sa.Column("member_id", sa.BigInteger),
     _text("action", None),
     sa.Column("conversation_id", sa.BigInteger),
+    sa.Column("batch_id", UUID(as_uuid=False)),  # one action of a person; undo works by it
     sa.Column("detail", JSONB, nullable=False, server_default=EMPTY_JSON),
     sa.PrimaryKeyConstraint("team_id", "id"),
     _of_team(),
     sa.Index("ix_audit_conversation", "team_id", "conversation_id"),
+    sa.Index("ix_audit_batch", "team_id", "batch_id", postgresql_where=sa.text("batch_id is not null")),
 )
 
-# --- the embedded CRM (connectors/crm/embedded): tenant tables like the others -------------------------------------------
+# --- the embedded CRM (connectors/crm/embedded): tenant tables like the others ---
 
 crm_record = sa.Table(
     "crm_record",

@@ -1,0 +1,193 @@
+"""CRM connections, and the notes we owe them: one crm_write row for each conversation and item."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.model import ItemRef
+from app.ports import Credentials, CrmConnection
+from app.store import schema
+from app.store.rows import insert_rows
+
+
+@dataclass(frozen=True, slots=True)
+class CrmWrite:
+    """A note we owe the CRM. It is up to date when `written` has reached `wanted`."""
+
+    id: int
+    conversation_id: int
+    ref: ItemRef
+    marker: str
+    state: str
+    wanted: int
+    written: int
+    content_digest: bytes | None
+    written_id: str | None
+    written_at: datetime | None
+    attempts: int
+    error: str = ""
+
+
+# --- connections ---
+
+
+def connections(connection: sa.Connection) -> list[sa.Row[Any]]:
+    """Return the team's CRM connections, oldest first."""
+    return list(connection.execute(sa.text("SELECT * FROM crm_connection ORDER BY id")))
+
+
+def connection_row(connection: sa.Connection, connection_id: int) -> sa.Row[Any] | None:
+    """Return one CRM connection of the team."""
+    return connection.execute(
+        sa.text("SELECT * FROM crm_connection WHERE id = :id"), {"id": connection_id}
+    ).one_or_none()
+
+
+def add_connection(
+    connection: sa.Connection, team_id: int, adapter: str, company: str, settings: Mapping[str, Any] | None = None
+) -> int:
+    """Add a CRM connection and return its id."""
+    rows = insert_rows(
+        connection,
+        schema.crm_connection,
+        [{"team_id": team_id, "adapter": adapter, "company": company, "settings": dict(settings or {})}],
+        returning=["id"],
+    )
+    return int(rows[0].id)
+
+
+def as_connection(row: sa.Row[Any], credentials: Credentials) -> CrmConnection:
+    """Make what an adapter is opened with."""
+    return CrmConnection(
+        id=row.id,
+        team_id=row.team_id,
+        public_id=str(row.public_id),
+        adapter=row.adapter,
+        company=row.company,
+        credentials=credentials,
+        settings=row.settings,
+    )
+
+
+# --- notes we owe ---
+
+
+def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple[int, ItemRef]]) -> list[int]:
+    """Ask for these notes to be looked at (written, brought up to date or removed); return the crm_write ids."""
+    if not wanted:
+        return []
+    rows = insert_rows(
+        connection,
+        schema.crm_write,
+        [
+            {
+                "team_id": team_id,
+                "conversation_id": conversation_id,
+                "crm_connection_id": ref.connection_id,
+                "kind": ref.kind,
+                "external_id": ref.external_id,
+            }
+            for conversation_id, ref in sorted(wanted, key=lambda pair: (pair[0], str(pair[1])))
+        ],
+        returning=["id"],
+        on_conflict=(
+            "(team_id, conversation_id, crm_connection_id, kind, external_id)"
+            " DO UPDATE SET wanted = crm_write.wanted + 1, state = CASE crm_write.state"
+            " WHEN 'intended' THEN 'intended' ELSE 'wanted' END, attempts = 0, next_at = NULL, error = ''"
+        ),
+    )
+    return [row.id for row in rows]
+
+
+def notes_of(connection: sa.Connection, conversation_ids: Sequence[int]) -> list[CrmWrite]:
+    """Return every note row of these conversations, oldest first."""
+    rows = connection.execute(
+        sa.text("SELECT * FROM crm_write WHERE conversation_id = ANY(:ids) ORDER BY id"),
+        {"ids": list(conversation_ids)},
+    )
+    return [_write(row) for row in rows]
+
+
+def lock_note(connection: sa.Connection, write_id: int) -> CrmWrite | None:
+    """Return the note row with its row lock held until the transaction ends."""
+    row = connection.execute(
+        sa.text("SELECT * FROM crm_write WHERE id = :id FOR UPDATE"), {"id": write_id}
+    ).one_or_none()
+    return _write(row) if row else None
+
+
+def intend(connection: sa.Connection, write_id: int) -> None:
+    """Record that the CRM is about to be written to: after a crash the note is looked for before it is written."""
+    connection.execute(
+        sa.text("UPDATE crm_write SET state = 'intended', attempts = attempts + 1 WHERE id = :id"), {"id": write_id}
+    )
+
+
+def settle(
+    connection: sa.Connection,
+    write_id: int,
+    *,
+    state: str,
+    answered: int,
+    at: datetime,
+    written_id: str | None,
+    digest: bytes | None,
+    writes: int,
+) -> bool:
+    """Record what the CRM now holds; return whether it was asked for again meanwhile."""
+    row = connection.execute(
+        sa.text(
+            """
+            UPDATE crm_write SET state = CASE WHEN wanted > :answered THEN 'wanted' ELSE :state END,
+              written = :answered, written_at = :at, written_id = :written_id, content_digest = :digest, writes = writes + :writes,
+              attempts = 0, next_at = NULL, error = ''
+            WHERE id = :id RETURNING wanted > :answered AS again
+            """
+        ),
+        {
+            "id": write_id,
+            "state": state,
+            "answered": answered,
+            "at": at,
+            "written_id": written_id,
+            "digest": digest,
+            "writes": writes,
+        },
+    ).one()
+    return bool(row.again)
+
+
+def postpone(connection: sa.Connection, write_id: int, *, until: datetime | None, error: str, parked: bool) -> None:
+    """Record that the CRM was not written to: try again at `until`, or parked for a person to look at."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE crm_write SET next_at = :until, error = :error,
+              state = CASE WHEN :parked THEN 'parked' ELSE state END
+            WHERE id = :id
+            """
+        ),
+        {"id": write_id, "until": until, "error": error, "parked": parked},
+    )
+
+
+def _write(row: sa.Row[Any]) -> CrmWrite:
+    return CrmWrite(
+        id=row.id,
+        conversation_id=row.conversation_id,
+        ref=ItemRef(row.kind, row.external_id, row.crm_connection_id),
+        marker=str(row.marker),
+        state=row.state,
+        wanted=row.wanted,
+        written=row.written,
+        content_digest=bytes(row.content_digest) if row.content_digest is not None else None,
+        written_id=row.written_id,
+        written_at=row.written_at,
+        attempts=row.attempts,
+        error=row.error,
+    )
