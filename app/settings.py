@@ -5,6 +5,7 @@ A vendor declares its own part in its folder (connectors/*/*/settings.py). `.env
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
+
+
+def default_data_dir() -> Path:
+    """Return the user's data folder for threadlink; root's is /var/lib/threadlink, never below its 0700 home."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/threadlink")
+    return platformdirs.user_data_path("threadlink")
 
 
 class Settings(BaseSettings):
@@ -26,7 +34,7 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or newer; empty starts the embedded server in THREADLINK_DATA.",
     )
     data_dir: Path = Field(
-        default_factory=lambda: default_data_dir(),
+        default_factory=default_data_dir,
         validation_alias="THREADLINK_DATA",
         description="Where the embedded server and its key live; not needed with DATABASE_URL.",
     )
@@ -89,15 +97,6 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether the embedded server is used."""
         return not self.database_url
-
-
-def default_data_dir() -> Path:
-    """Return the user's data folder for threadlink; root's is /var/lib/threadlink, never below its 0700 home."""
-    import os
-
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return Path("/var/lib/threadlink")
-    return platformdirs.user_data_path("threadlink")
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -144,8 +144,8 @@ def settle(
         sa.text(
             """
             UPDATE crm_write SET state = CASE WHEN wanted > :answered THEN 'wanted' ELSE :state END,
-              written = :answered, written_at = :at, written_id = :written_id, content_digest = :digest, writes = writes + :writes,
-              attempts = 0, next_at = NULL, error = ''
+              written = :answered, written_at = :at, written_id = :written_id, content_digest = :digest,
+              writes = writes + :writes, attempts = 0, next_at = NULL, error = ''
             WHERE id = :id RETURNING wanted > :answered AS again
             """
         ),
