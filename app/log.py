@@ -19,14 +19,18 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+# fmt: off
 PUBLIC_KEYS = frozenset(
-    """
-    account accounts action adapter at attempts batch connection conversation count duplicates error event failed
-    fetched filtered found_by generation gone job kind level logger messages method missing name ok operation
-    outcome parked port process provider reason request_id retry_in_s revision rounds route rule seconds signal
-    state status step stored task team threads timestamp version write
-    """.split()
+    {
+        "account", "accounts", "action", "adapter", "at", "attempts", "batch", "connection", "conversation",
+        "count", "duplicates", "error", "event", "failed", "fetched", "filtered", "found_by", "generation",
+        "gone", "job", "kind", "level", "logger", "messages", "method", "missing", "name", "ok", "operation",
+        "outcome", "parked", "port", "process", "provider", "reason", "request_id", "retry_in_s", "revision",
+        "rounds", "route", "rule", "seconds", "signal", "state", "status", "step", "stored", "task", "team",
+        "threads", "timestamp", "version", "write",
+    }
 )
+# fmt: on
 
 # Above their usual level these loggers print arguments, URLs with their query, or whole bodies.
 QUIET_LOGGERS = (

@@ -75,7 +75,8 @@ def test_another_library_shows_its_template_only(lines: Any) -> None:
 
 
 def test_another_library_that_formats_itself_is_scrubbed(lines: Any) -> None:
-    logging.getLogger("other").error("no such row: " + ADDRESS)
+    text = f"no such row: {ADDRESS}"
+    logging.getLogger("other").error(text)
     assert lines()[0]["event"] == "no such row: [address]"
 
 
