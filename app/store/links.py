@@ -1,0 +1,278 @@
+"""Links, tombstones, dismissals and the audit trail: rows only; app.links holds what they mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.model import ItemRef, Origin, RememberedChoice, Tombstone
+from app.store import schema
+from app.store.rows import insert_rows
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link about to be stored."""
+
+    conversation_id: int
+    ref: ItemRef
+    title: str
+    is_primary: bool
+    origin: Origin
+    made_at: datetime
+    made_by: int | None = None
+    decision_id: int | None = None
+    counterparts: bytes | None = None
+    batch_id: str | None = None
+
+
+def add(connection: sa.Connection, team_id: int, links: Sequence[NewLink]) -> None:
+    """Store links; one that is there already, or a second primary link, changes nothing."""
+    insert_rows(
+        connection,
+        schema.link,
+        [
+            {
+                "team_id": team_id,
+                "conversation_id": link.conversation_id,
+                "crm_connection_id": link.ref.connection_id,
+                "kind": link.ref.kind,
+                "external_id": link.ref.external_id,
+                "title": link.title,
+                "is_primary": link.is_primary,
+                "origin": link.origin,
+                "made_by": link.made_by,
+                "made_at": link.made_at,
+                "decision_id": link.decision_id,
+                "counterparts": link.counterparts,
+                "batch_id": link.batch_id,
+            }
+            for link in links
+        ],
+        on_conflict="DO NOTHING",
+    )
+
+
+def remove(
+    connection: sa.Connection,
+    link_ids: Collection[int],
+    *,
+    why: str,
+    at: datetime,
+    by: int | None = None,
+    batch_id: str | None = None,
+) -> None:
+    """End links; the rows stay as history."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE link SET removed_at = :at, removed_by = :by, removed_why = :why,
+              removed_batch_id = CAST(:batch AS uuid)
+            WHERE id = ANY(:ids) AND removed_at IS NULL
+            """
+        ),
+        {"ids": sorted(link_ids), "at": at, "by": by, "why": why, "batch": batch_id},
+    )
+
+
+def of_batch(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
+    """Return the links a batch made or ended, oldest first."""
+    return list(
+        connection.execute(
+            sa.text(
+                """
+                SELECT * FROM link
+                WHERE batch_id = CAST(:batch AS uuid) OR removed_batch_id = CAST(:batch AS uuid) ORDER BY id
+                """
+            ),
+            {"batch": batch_id},
+        )
+    )
+
+
+def bring_back(connection: sa.Connection, link_ids: Collection[int]) -> list[sa.Row[Any]]:
+    """Make ended links count again where the conversation has no other primary link by now; return those."""
+    return list(
+        connection.execute(
+            sa.text(
+                """
+                UPDATE link l SET removed_at = NULL, removed_by = NULL, removed_why = '', removed_batch_id = NULL
+                WHERE l.id = ANY(:ids) AND l.removed_at IS NOT NULL
+                  AND NOT EXISTS (
+                    SELECT FROM link o WHERE o.team_id = l.team_id AND o.conversation_id = l.conversation_id
+                      AND o.removed_at IS NULL
+                      AND ((l.is_primary AND o.is_primary)
+                        OR (o.crm_connection_id, o.kind, o.external_id) = (l.crm_connection_id, l.kind, l.external_id)))
+                RETURNING l.*
+                """
+            ),
+            {"ids": sorted(link_ids)},
+        )
+    )
+
+
+def to_records(connection: sa.Connection, refs: Collection[ItemRef], *, ended_because: str | None = None) -> list[Any]:
+    """Return the links to these CRM records: those that stand, or those that ended for the given reason."""
+    return list(
+        connection.execute(
+            sa.text(
+                """
+                SELECT l.* FROM link l JOIN jsonb_to_recordset(CAST(:refs AS jsonb))
+                  AS r (connection_id bigint, kind text, external_id text)
+                  ON (l.crm_connection_id, l.kind, l.external_id) = (r.connection_id, r.kind, r.external_id)
+                WHERE CASE WHEN CAST(:why AS text) IS NULL THEN l.removed_at IS NULL ELSE l.removed_why = :why END
+                ORDER BY l.id
+                """
+            ),
+            {"refs": _refs(refs), "why": ended_because},
+        )
+    )
+
+
+def remembered(connection: sa.Connection, digests: Collection[bytes]) -> dict[bytes, tuple[RememberedChoice, ...]]:
+    """Return, for each digest of counterparts, what people chose for them by hand and how often (T5)."""
+    if not digests:
+        return {}
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT counterparts, crm_connection_id, kind, external_id, count(*) AS times FROM link
+            WHERE counterparts = ANY(:digests) AND origin = 'manual' AND is_primary
+              AND removed_why IN ('', 'item_deleted', 'merged')
+            GROUP BY counterparts, crm_connection_id, kind, external_id
+            ORDER BY times DESC, kind, external_id
+            """
+        ),
+        {"digests": sorted(digests)},
+    )
+    found: dict[bytes, tuple[RememberedChoice, ...]] = {}
+    for row in rows:
+        choice = RememberedChoice(ItemRef(row.kind, row.external_id, row.crm_connection_id), row.times)
+        found[bytes(row.counterparts)] = (*found.get(bytes(row.counterparts), ()), choice)
+    return found
+
+
+# --- tombstones and dismissals ---
+
+
+def bury(
+    connection: sa.Connection,
+    team_id: int,
+    conversation_id: int,
+    tombstones: Sequence[Tombstone],
+    member_id: int | None,
+) -> None:
+    """Remember that a person took these items off the conversation."""
+    insert_rows(
+        connection,
+        schema.tombstone,
+        [
+            {
+                "team_id": team_id,
+                "conversation_id": conversation_id,
+                "crm_connection_id": tombstone.ref.connection_id,
+                "kind": tombstone.ref.kind,
+                "external_id": tombstone.ref.external_id,
+                "title": tombstone.title,
+                "member_id": member_id,
+                "member_name": tombstone.member_name,
+                "at": tombstone.at,
+            }
+            for tombstone in tombstones
+        ],
+        on_conflict=(
+            "(team_id, conversation_id, crm_connection_id, kind, external_id)"
+            " DO UPDATE SET member_id = excluded.member_id, member_name = excluded.member_name, at = excluded.at"
+        ),
+    )
+
+
+def unbury(connection: sa.Connection, conversation_id: int, ref: ItemRef | None = None) -> None:
+    """Forget the tombstone of one item, or of every item, on the conversation."""
+    connection.execute(
+        sa.text(
+            """
+            DELETE FROM tombstone WHERE conversation_id = :id
+              AND (CAST(:kind AS text) IS NULL
+                OR (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id))
+            """
+        ),
+        {
+            "id": conversation_id,
+            "kind": ref.kind if ref else None,
+            "external_id": ref.external_id if ref else None,
+            "connection_id": ref.connection_id if ref else None,
+        },
+    )
+
+
+def dismiss(
+    connection: sa.Connection,
+    team_id: int,
+    conversation_id: int,
+    candidates: Sequence[str],
+    at: datetime,
+    member_id: int | None,
+) -> None:
+    """Take a conversation out of the review queue until it has a candidate beyond these."""
+    insert_rows(
+        connection,
+        schema.dismissal,
+        [
+            {
+                "team_id": team_id,
+                "conversation_id": conversation_id,
+                "member_id": member_id,
+                "candidates": sorted(candidates),
+                "at": at,
+            }
+        ],
+        on_conflict=(
+            "(team_id, conversation_id) DO UPDATE SET member_id = excluded.member_id,"
+            " candidates = excluded.candidates, at = excluded.at"
+        ),
+    )
+
+
+def dismissed_candidates(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+    """Return, for each dismissed conversation, the candidates known when it was dismissed."""
+    rows = connection.execute(
+        sa.text("SELECT conversation_id, candidates FROM dismissal WHERE conversation_id = ANY(:ids)"),
+        {"ids": list(conversation_ids)},
+    )
+    return {row.conversation_id: frozenset(row.candidates) for row in rows}
+
+
+def undismiss(connection: sa.Connection, conversation_ids: Collection[int]) -> None:
+    """Put dismissed conversations back."""
+    connection.execute(
+        sa.text("DELETE FROM dismissal WHERE conversation_id = ANY(:ids)"), {"ids": sorted(conversation_ids)}
+    )
+
+
+# --- the audit trail ---
+
+
+def audit(connection: sa.Connection, team_id: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write audit rows: `at`, `member_id`, `action`, `conversation_id`, `batch_id`, `detail`."""
+    insert_rows(connection, schema.audit, [{"team_id": team_id, **entry} for entry in entries])
+
+
+def audited(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
+    """Return what a batch wrote into the audit trail, newest first."""
+    return list(
+        connection.execute(
+            sa.text("SELECT * FROM audit WHERE batch_id = CAST(:batch AS uuid) ORDER BY id DESC"), {"batch": batch_id}
+        )
+    )
+
+
+def _refs(refs: Collection[ItemRef]) -> str:
+    return json.dumps(
+        [{"connection_id": ref.connection_id, "kind": ref.kind, "external_id": ref.external_id} for ref in refs]
+    )
