@@ -24,7 +24,7 @@ PUBLIC_KEYS = frozenset(
     {
         "account", "accounts", "action", "adapter", "at", "attempts", "batch", "connection", "conversation",
         "count", "duplicates", "error", "event", "failed", "fetched", "filtered", "found_by", "generation",
-        "gone", "job", "kind", "level", "logger", "messages", "method", "missing", "name", "ok", "operation",
+        "gone", "job", "kind", "level", "logger", "messages", "method", "missing", "ok", "operation",
         "outcome", "parked", "port", "process", "provider", "reason", "request_id", "retry_in_s", "revision",
         "rounds", "route", "rule", "seconds", "signal", "state", "status", "step", "stored", "task", "team",
         "threads", "timestamp", "version", "write",

@@ -1,0 +1,301 @@
+"""Connected accounts: who owns them, what state they are in, which addresses make a participant ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from app.linking.addresses import make_ours
+from app.model import Account, AccountKind, Level, Ours
+from app.ports import ConnectedMailbox, Subscription
+
+AccountState = Literal[
+    "connecting",
+    "backfilling",
+    "live",
+    "degraded",
+    "throttled",
+    "reauth_required",
+    "admin_blocked",
+    "mailbox_unavailable",
+    "disconnected",
+]
+# Mail is read in these states.
+WORKING_STATES: frozenset[str] = frozenset({"connecting", "backfilling", "live", "degraded", "throttled"})
+# Only somebody who connects the mailbox again leads out of these: a job that is late must not.
+_UNTIL_CONNECTED_AGAIN: frozenset[str] = frozenset({"reauth_required", "admin_blocked"})
+_STOPPED_STATES: frozenset[str] = _UNTIL_CONNECTED_AGAIN | {"mailbox_unavailable", "disconnected"}
+
+_SELECT = """
+    SELECT a.id, a.public_id, a.team_id, a.provider, a.kind, a.address, a.mailbox, a.own_addresses, a.auto_link,
+           a.visibility, a.owner_id, CASE WHEN a.paused THEN 'paused' ELSE a.state END AS state,
+           ARRAY(SELECT c.member_id FROM account_collaborator c
+                 WHERE c.team_id = a.team_id AND c.account_id = a.id) AS collaborator_ids
+    FROM account a
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHealth:
+    """What an account says about itself: `account`, since when, why, and how far behind it is."""
+
+    account: Account
+    state: str
+    state_reason: str
+    state_since: datetime
+    paused: bool
+    history_from: datetime | None
+    subscription_expires_at: datetime | None
+    throttled_until: datetime | None
+    last_push_at: datetime | None
+    last_sync_at: datetime | None
+    last_audit_at: datetime | None
+    last_error: str | None
+    failures: int
+    pending: int
+    oldest_pending_at: datetime | None
+    parked: int
+
+
+def accounts(connection: sa.Connection) -> list[Account]:
+    """Return every account of the team, disconnected ones included; the state of a paused one reads `paused`."""
+    return [_account(row) for row in connection.execute(sa.text(f"{_SELECT} ORDER BY a.id"))]
+
+
+def account_by_id(connection: sa.Connection, account_id: int) -> Account | None:
+    """Return one account of the team."""
+    row = connection.execute(sa.text(f"{_SELECT} WHERE a.id = :id"), {"id": account_id}).one_or_none()
+    return _account(row) if row else None
+
+
+def account_by_address(connection: sa.Connection, address: str) -> Account | None:
+    """Return the account with this address in normal form."""
+    row = connection.execute(sa.text(f"{_SELECT} WHERE a.address = :address"), {"address": address}).one_or_none()
+    return _account(row) if row else None
+
+
+def ours(connection: sa.Connection) -> Ours:
+    """Return what makes an address ours: every account of the team with its aliases, and the team's domains."""
+    row = connection.execute(
+        sa.text(
+            """
+            SELECT coalesce((SELECT domains FROM team), '{}') AS domains,
+                   ARRAY(SELECT address FROM account UNION SELECT unnest(own_addresses) FROM account) AS addresses
+            """
+        )
+    ).one()
+    return make_ours(row.addresses, row.domains)
+
+
+def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
+    """Return the provider's stable id of the person or mailbox behind an account."""
+    return connection.execute(
+        sa.text("SELECT provider_user_id FROM account WHERE id = :id"), {"id": account_id}
+    ).scalar()
+
+
+def health(connection: sa.Connection) -> list[AccountHealth]:
+    """Return how every account of the team is doing, oldest account first."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT a.id, a.state, a.state_reason, a.state_since, a.paused, a.history_from, a.subscription_expires_at,
+                   a.throttled_until, a.last_push_at, a.last_sync_at, a.last_audit_at, a.last_error, a.failures,
+                   count(d.*) FILTER (WHERE d.state = 'pending') AS pending,
+                   min(d.discovered_at) FILTER (WHERE d.state = 'pending') AS oldest_pending_at,
+                   count(d.*) FILTER (WHERE d.state = 'parked') AS parked
+            FROM account a
+            LEFT JOIN discovered_message d ON d.team_id = a.team_id AND d.account_id = a.id
+                 AND d.state IN ('pending', 'parked')
+            GROUP BY a.team_id, a.id ORDER BY a.id
+            """
+        )
+    ).all()
+    known = {account.id: account for account in accounts(connection)}
+    return [
+        AccountHealth(
+            account=known[row.id],
+            **{name: getattr(row, name) for name in AccountHealth.__slots__ if name != "account"},
+        )
+        for row in rows
+    ]
+
+
+# --- changes ---
+
+
+def add(
+    connection: sa.Connection,
+    team_id: int,
+    provider: str,
+    kind: AccountKind,
+    connected: ConnectedMailbox,
+    *,
+    owner_id: int | None,
+    auto_link: bool,
+    history_from: datetime | None,
+    now: datetime,
+    collaborators: Collection[int] = (),
+    visibility: Level = "full",
+) -> int:
+    """Store a newly connected mailbox with its hint row, and return the account's id."""
+    account_id: int = connection.execute(
+        sa.text(
+            """
+            INSERT INTO account (team_id, provider, kind, address, mailbox, provider_user_id, owner_id, own_addresses,
+                                 auto_link, visibility, state, state_since, history_from)
+            VALUES (:team_id, :provider, :kind, :address, :mailbox, :provider_user_id, :owner_id, ARRAY[:address],
+                    :auto_link, :visibility, 'connecting', :now, :history_from)
+            RETURNING id
+            """
+        ),
+        {
+            "team_id": team_id,
+            "provider": provider,
+            "kind": kind,
+            "address": connected.address,
+            "mailbox": connected.mailbox,
+            "provider_user_id": connected.provider_user_id,
+            "owner_id": owner_id,
+            "auto_link": auto_link,
+            "visibility": visibility,
+            "history_from": history_from,
+            "now": now,
+        },
+    ).scalar_one()
+    connection.execute(
+        sa.text("INSERT INTO hint (team_id, account_id) VALUES (:team_id, :account_id)"),
+        {"team_id": team_id, "account_id": account_id},
+    )
+    connection.execute(
+        sa.text(
+            """
+            INSERT INTO account_collaborator (team_id, account_id, member_id)
+            SELECT :team_id, :account_id, member_id FROM unnest(CAST(:members AS bigint[])) AS member_id
+            """
+        ),
+        {"team_id": team_id, "account_id": account_id, "members": sorted(collaborators)},
+    )
+    return account_id
+
+
+def may_become(state: str, new: AccountState) -> bool:
+    """Say whether an account in `state` may take the new one."""
+    if state == "disconnected":
+        return new in ("connecting", "disconnected")
+    if state in _UNTIL_CONNECTED_AGAIN:
+        return new == "connecting" or new in _STOPPED_STATES
+    return True
+
+
+def set_state(
+    connection: sa.Connection,
+    account_id: int,
+    state: AccountState,
+    now: datetime,
+    *,
+    reason: str = "",
+    throttled_until: datetime | None = None,
+) -> bool:
+    """Move an account to a state with the reason a person reads; a move that is not allowed changes nothing.
+
+    Returns True when the state is another one than before, so that its owner is told once.
+    """
+    allowed = [old for old in sorted(WORKING_STATES | _STOPPED_STATES) if may_become(old, state)]
+    before = connection.execute(
+        sa.text(
+            """
+            UPDATE account SET state = :state, state_reason = :reason, throttled_until = :throttled_until,
+                   state_since = CASE WHEN account.state = :state THEN account.state_since ELSE :now END
+            FROM (SELECT team_id, id, state FROM account WHERE id = :id FOR UPDATE) AS before
+            WHERE account.team_id = before.team_id AND account.id = before.id AND before.state = ANY(:allowed)
+            RETURNING before.state
+            """
+        ),
+        {
+            "id": account_id,
+            "state": state,
+            "reason": reason,
+            "throttled_until": throttled_until,
+            "now": now,
+            "allowed": allowed,
+        },
+    ).scalar()
+    return before is not None and before != state
+
+
+def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool:
+    """Pause an account or let it go on; True when that changed something."""
+    return _changed(
+        connection, "UPDATE account SET paused = :value WHERE id = :id AND paused <> :value", account_id, paused
+    )
+
+
+def set_auto_link(connection: sa.Connection, account_id: int, auto_link: bool) -> bool:
+    """Flip the auto-link switch; nothing is linked retroactively (S4). True when that changed something."""
+    return _changed(
+        connection,
+        "UPDATE account SET auto_link = :value WHERE id = :id AND auto_link <> :value",
+        account_id,
+        auto_link,
+    )
+
+
+def set_own_addresses(connection: sa.Connection, account_id: int, addresses: Collection[str]) -> bool:
+    """Store the addresses a mailbox sends and receives as, its main one always among them."""
+    return _changed(
+        connection,
+        """
+        UPDATE account SET own_addresses = ARRAY(SELECT DISTINCT unnest(CAST(:value AS text[]) || address) ORDER BY 1)
+        WHERE id = :id
+        """,
+        account_id,
+        sorted(addresses),
+    )
+
+
+def set_subscription(connection: sa.Connection, account_id: int, subscription: Subscription | None) -> None:
+    """Store our registration for pushes, or that there is none."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE account SET subscription_id = :external_id, subscription_expires_at = :expires_at WHERE id = :id
+            """
+        ),
+        {
+            "id": account_id,
+            "external_id": subscription.external_id if subscription else None,
+            "expires_at": subscription.expires_at if subscription else None,
+        },
+    )
+
+
+def delete(connection: sa.Connection, account_id: int) -> bool:
+    """Erase an account with its copies, texts, credentials and hints; False when the team has no such account."""
+    return _changed(connection, "DELETE FROM account WHERE id = :id AND :value", account_id, True)
+
+
+def _changed(connection: sa.Connection, sql: str, account_id: int, value: object) -> bool:
+    return connection.execute(sa.text(sql), {"id": account_id, "value": value}).rowcount > 0
+
+
+def _account(row: sa.Row[Any]) -> Account:
+    return Account(
+        id=row.id,
+        public_id=str(row.public_id),
+        team_id=row.team_id,
+        provider=row.provider,
+        kind=row.kind,
+        address=row.address,
+        mailbox=row.mailbox,
+        own_addresses=frozenset(row.own_addresses) | {row.address},
+        auto_link=row.auto_link,
+        visibility=row.visibility,
+        owner_id=row.owner_id,
+        collaborator_ids=frozenset(row.collaborator_ids),
+        state=row.state,
+    )

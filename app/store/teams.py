@@ -1,0 +1,73 @@
+"""Teams and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from app.model import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """One customer organisation."""
+
+    id: int
+    public_id: str
+    name: str
+    plan: str
+    locale: str
+    domains: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+def team(connection: sa.Connection) -> Team | None:
+    """Return the team whose transaction this is."""
+    row = connection.execute(
+        sa.text("SELECT id, public_id, name, plan, locale, domains, policy FROM team")
+    ).one_or_none()
+    if row is None:
+        return None
+    return Team(row.id, str(row.public_id), row.name, row.plan, row.locale, tuple(row.domains), row.policy)
+
+
+def add_member(
+    connection: sa.Connection,
+    team_id: int,
+    name: str,
+    email: str,
+    role: Literal["admin", "member"] = "member",
+) -> int | None:
+    """Add a member, or bring a removed one back; None when the address is a member's already."""
+    return connection.execute(
+        sa.text(
+            """
+            INSERT INTO member (team_id, name, email, role) VALUES (:team_id, :name, :email, :role)
+            ON CONFLICT (team_id, email) DO UPDATE SET name = excluded.name, role = excluded.role, removed_at = NULL
+            WHERE member.removed_at IS NOT NULL
+            RETURNING id
+            """
+        ),
+        {"team_id": team_id, "name": name, "email": email, "role": role},
+    ).scalar()
+
+
+def members(connection: sa.Connection) -> list[Member]:
+    """Return the members of the team who were not removed, by name."""
+    rows = connection.execute(
+        sa.text("SELECT id, public_id, name, email, role FROM member WHERE removed_at IS NULL ORDER BY name, id")
+    )
+    return [Member(row.id, str(row.public_id), row.name, row.email, row.role) for row in rows]
+
+
+def member_by_email(connection: sa.Connection, email: str) -> Member | None:
+    """Return the member with this address in normal form."""
+    return next((member for member in members(connection) if member.email == email), None)
+
+
+def member_by_id(connection: sa.Connection, member_id: int) -> Member | None:
+    """Return the member with this id."""
+    return next((member for member in members(connection) if member.id == member_id), None)
