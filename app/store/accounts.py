@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from app.errors import NotFound
 from app.linking.addresses import make_ours
 from app.model import Account, AccountKind, Level, Ours
 from app.ports import ConnectedMailbox, Subscription
+from app.store.discovered import Position
 
 AccountState = Literal[
     "connecting",
@@ -66,10 +68,12 @@ def accounts(connection: sa.Connection) -> list[Account]:
     return [_account(row) for row in connection.execute(sa.text(f"{_SELECT} ORDER BY a.id"))]
 
 
-def account_by_id(connection: sa.Connection, account_id: int) -> Account | None:
-    """Return one account of the team."""
+def account(connection: sa.Connection, account_id: int) -> Account:
+    """Return one account of the team. Raises NotFound when it was deleted meanwhile."""
     row = connection.execute(sa.text(f"{_SELECT} WHERE a.id = :id"), {"id": account_id}).one_or_none()
-    return _account(row) if row else None
+    if row is None:
+        raise NotFound
+    return _account(row)
 
 
 def account_by_address(connection: sa.Connection, address: str) -> Account | None:
@@ -89,6 +93,17 @@ def ours(connection: sa.Connection) -> Ours:
         )
     ).one()
     return make_ours(row.addresses, row.domains)
+
+
+def position(connection: sa.Connection, account_id: int) -> tuple[Position, datetime | None, datetime | None]:
+    """Return where a mailbox has been read to, how far back a first read goes, and when it was last in step."""
+    row = connection.execute(
+        sa.text("SELECT cursor, cursor_version, history_from, last_sync_at FROM account WHERE id = :id"),
+        {"id": account_id},
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    return Position(row.cursor, row.cursor_version), row.history_from, row.last_sync_at
 
 
 def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
@@ -226,6 +241,35 @@ def set_state(
         },
     ).scalar()
     return before is not None and before != state
+
+
+def synced(connection: sa.Connection, account_id: int, now: datetime) -> None:
+    """Record that a mailbox was read to its end: it is live, and its earlier failures are over."""
+    connection.execute(
+        sa.text("UPDATE account SET last_sync_at = :now, last_error = NULL, failures = 0 WHERE id = :id"),
+        {"id": account_id, "now": now},
+    )
+    set_state(connection, account_id, "live", now)
+
+
+def audited(connection: sa.Connection, account_id: int, now: datetime) -> None:
+    """Record that the last days of a mailbox were compared with what is stored."""
+    connection.execute(
+        sa.text("UPDATE account SET last_audit_at = :now WHERE id = :id"), {"id": account_id, "now": now}
+    )
+
+
+def failed(connection: sa.Connection, account_id: int, error: str) -> int:
+    """Count a failed run under the class name of its error; return how many failed in a row."""
+    return (
+        connection.execute(
+            sa.text(
+                "UPDATE account SET failures = failures + 1, last_error = :error WHERE id = :id RETURNING failures"
+            ),
+            {"id": account_id, "error": error},
+        ).scalar()
+        or 0
+    )
 
 
 def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool:
