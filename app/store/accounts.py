@@ -68,12 +68,18 @@ def accounts(connection: sa.Connection) -> list[Account]:
     return [_account(row) for row in connection.execute(sa.text(f"{_SELECT} ORDER BY a.id"))]
 
 
+def account_by_id(connection: sa.Connection, account_id: int) -> Account | None:
+    """Return one account of the team."""
+    row = connection.execute(sa.text(f"{_SELECT} WHERE a.id = :id"), {"id": account_id}).one_or_none()
+    return _account(row) if row else None
+
+
 def account(connection: sa.Connection, account_id: int) -> Account:
     """Return one account of the team. Raises NotFound when it was deleted meanwhile."""
-    row = connection.execute(sa.text(f"{_SELECT} WHERE a.id = :id"), {"id": account_id}).one_or_none()
-    if row is None:
+    found = account_by_id(connection, account_id)
+    if found is None:
         raise NotFound
-    return _account(row)
+    return found
 
 
 def account_by_address(connection: sa.Connection, address: str) -> Account | None:
