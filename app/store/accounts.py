@@ -112,6 +112,13 @@ def position(connection: sa.Connection, account_id: int) -> tuple[Position, date
     return Position(row.cursor, row.cursor_version), row.history_from, row.last_sync_at
 
 
+def throttled_until(connection: sa.Connection, account_id: int) -> datetime | None:
+    """Return before when the provider must not be asked again; None when it may be."""
+    return connection.execute(
+        sa.text("SELECT throttled_until FROM account WHERE id = :id"), {"id": account_id}
+    ).scalar()
+
+
 def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
     """Return the provider's stable id of the person or mailbox behind an account."""
     return connection.execute(
