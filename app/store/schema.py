@@ -139,6 +139,8 @@ account = sa.Table(
     sa.CheckConstraint("visibility in ('private','metadata','subject','full')", name="visibility"),
     _of_team(),
     _to("member", "owner_id", ondelete=None),
+    sa.Index("ix_account_id", "id"),
+    sa.Index("ix_account_mailbox", "provider", "mailbox"),  # a push names a mailbox, whatever teams have connected it
 )
 
 account_collaborator = sa.Table(
@@ -185,6 +187,8 @@ connect_request = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "token_hash"),
     _to("member", "member_id"),
+    sa.Index("ix_connect_request_token_hash", "token_hash"),
+    sa.Index("ix_connect_request_state_hash", "state_hash"),
     comment="One-time links that connect a mailbox, bound to the browser that opens them.",
 )
 
@@ -220,6 +224,7 @@ discovered_message = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "account_id", "provider_id"),
     sa.CheckConstraint("state in ('pending','stored','filtered','gone','parked')", name="state"),
     _to("account", "account_id"),
+    sa.Index("ix_discovered_message_parked", "team_id", "account_id", postgresql_where=sa.text("state = 'parked'")),
     sa.Index(
         "ix_discovered_message_pending",
         "team_id",
@@ -496,6 +501,7 @@ crm_connection = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "public_id"),
     _of_team(),
+    sa.Index("ix_crm_connection_public_id", "public_id"),
 )
 
 crm_write = sa.Table(
@@ -524,6 +530,7 @@ crm_write = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "conversation_id", "crm_connection_id", "kind", "external_id"),
     sa.CheckConstraint("state in ('wanted','intended','written','parked','removed')", name="state"),
+    sa.Index("ix_crm_write_due", "next_at", postgresql_where=sa.text("state in ('wanted','intended')")),
     _to("conversation", "conversation_id"),
     _to("crm_connection", "crm_connection_id"),
 )
