@@ -19,6 +19,10 @@ class DatabaseUnreachable(ThreadlinkError):
     """The database could not be reached."""
 
 
+class ScenarioError(ThreadlinkError):
+    """A scenario file is wrong; the message names the file and the line."""
+
+
 # --- what a provider pushed: answered at once, never retried by us ---
 
 
