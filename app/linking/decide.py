@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 from app.linking import authenticity, rules
 from app.linking.addresses import is_blocked, is_ours
@@ -20,14 +19,8 @@ def decide(given: DecisionInput) -> Decision:
     if not given.conversation.messages:
         return Decision("none", "no_known_person")
     situation = Situation(given)
-    decision = next((found for rule in rules.RULES if (found := rule(situation))), None) or rules.OTHERWISE(situation)
-    relates = decision.reason not in rules.RELATES_NOBODY
-    return replace(
-        decision,
-        persons=tuple(match.person.ref for match in situation.matches) if relates else (),
-        organizations=situation.organizations if relates else (),
-        trigger_id=situation.arriving.id,
-    )
+    answers = (rule(situation) for rule in rules.RULES)
+    return next((answer for answer in answers if answer), None) or rules.OTHERWISE(situation)
 
 
 def digest(given: DecisionInput) -> bytes:

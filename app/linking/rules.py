@@ -1,12 +1,12 @@
 """The rules of automatic linking, in the order in which they are asked; the first that answers decides.
 
 Each rule reads the situation and returns a Decision, or None when it has nothing to say. Relating people (S6, S7)
-stands beside the rules: decide.py does it whatever they answer, except for the reasons in RELATES_NOBODY.
+stands beside the rules: whatever they answer relates everybody we know, except the reasons in RELATES_NOBODY.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from app.linking import authenticity
 from app.linking.addresses import is_blocked
@@ -29,9 +29,9 @@ def keep(situation: Situation) -> Decision | None:
     others = [look for look in situation.looks if look.item.is_open and look.item.ref != link.ref]
     linked = next((item for item in situation.given.items if item.ref == link.ref), None)
     if linked is None or linked.is_open or not others:
-        return _decision("keep", "follows_conversation", named)
+        return _decision(situation, "keep", "follows_conversation", named)
     review = {**named, "review": "linked_item_closed", "state": linked.state}
-    return _decision("keep", "follows_conversation", review, _candidates(situation))
+    return _decision(situation, "keep", "follows_conversation", review, _candidates(situation))
 
 
 def auto_link_off(situation: Situation) -> Decision | None:
@@ -39,19 +39,21 @@ def auto_link_off(situation: Situation) -> Decision | None:
     accounts = situation.given.accounts
     if any(account.auto_link for account in accounts):
         return None
-    return _decision("none", "auto_link_off", {"account": _one_or_many(account.address for account in accounts)})
+    return _decision(
+        situation, "none", "auto_link_off", {"account": _one_or_many(account.address for account in accounts)}
+    )
 
 
 def internal_only(situation: Situation) -> Decision | None:
     """T1: every participant of the conversation is ours."""
-    return _decision("none", "internal_only") if situation.is_internal else None
+    return _decision(situation, "none", "internal_only") if situation.is_internal else None
 
 
 def sender_not_authenticated(situation: Situation) -> Decision | None:
     """T10: the provider says that the sender is not who the header claims."""
     if authenticity.message_verdict(situation.arriving) != "fail":
         return None
-    return _decision("none", "sender_not_authenticated", {"address": sender_address(situation.arriving)})
+    return _decision(situation, "none", "sender_not_authenticated", {"address": sender_address(situation.arriving)})
 
 
 def automated_message(situation: Situation) -> Decision | None:
@@ -59,7 +61,7 @@ def automated_message(situation: Situation) -> Decision | None:
     arriving = situation.arriving
     if not situation.is_skipped(arriving):
         return None
-    return _decision("none", "automated_message", {"automated": arriving.automated})
+    return _decision(situation, "none", "automated_message", {"automated": arriving.automated})
 
 
 def blocked_address(situation: Situation) -> Decision | None:
@@ -70,30 +72,30 @@ def blocked_address(situation: Situation) -> Decision | None:
     blocked = sorted(address for address in counterparts if is_blocked(address, policy.blocklist))
     if not blocked or (policy.blocklist_scope == "sole" and len(blocked) < len(counterparts)):
         return None
-    return _decision("none", "blocked_address", {"address": _one_or_many(blocked)})
+    return _decision(situation, "none", "blocked_address", {"address": _one_or_many(blocked)})
 
 
 def too_many_people(situation: Situation) -> Decision | None:
     """T8: mail to a crowd says little about an item."""
     count, most = len(situation.counterparts), situation.policy.max_counterparts
-    return _decision("none", "too_many_people", {"n": count, "most": most}) if count > most else None
+    return _decision(situation, "none", "too_many_people", {"n": count, "most": most}) if count > most else None
 
 
 def no_known_person(situation: Situation) -> Decision | None:
     """S5: no counterpart is a person in the CRM."""
-    return None if situation.matches else _decision("none", "no_known_person")
+    return None if situation.matches else _decision(situation, "none", "no_known_person")
 
 
 def sender_unknown(situation: Situation) -> Decision | None:
     """C9: the policy asks that the sender be a person in the CRM, not only somebody in Cc."""
-    if not situation.policy.sender_must_be_known or situation.knows_sender_of_arriving():
+    if not situation.policy.sender_must_be_known or sender_address(situation.arriving) in situation.known:
         return None
-    return _decision("none", "sender_unknown", {"address": sender_address(situation.arriving)})
+    return _decision(situation, "none", "sender_unknown", {"address": sender_address(situation.arriving)})
 
 
 def learned_choice(situation: Situation) -> Decision | None:
     """T5: people chose the same of several open items often enough."""
-    fits = _fitting(situation)
+    fits = situation.fitting
     if len(fits) < 2 or not situation.policy.learned_auto_link:
         return None
     often = {choice.ref: choice.times for choice in situation.given.remembered if choice.times >= LEARNED_AFTER}
@@ -103,26 +105,26 @@ def learned_choice(situation: Situation) -> Decision | None:
 
 def several_open_items(situation: Situation) -> Decision | None:
     """S10: deals, leads and projects are counted together; a person chooses."""
-    fits = _fitting(situation)
+    fits = situation.fitting
     if len(fits) < 2:
         return None
     params = {"person": _names(match for look in fits for match in look.matches), "n": len(fits)}
-    return _decision("ambiguous", "several_open_items", params, _candidates(situation))
+    return _decision(situation, "ambiguous", "several_open_items", params, _candidates(situation))
 
 
 def unlinked_by_person(situation: Situation) -> Decision | None:
     """T4: a person took the only open item off this conversation before."""
-    fits = _fitting(situation)
+    fits = situation.fitting
     tombstone = _tombstones(situation).get(fits[0].item.ref) if fits else None
     if tombstone is None:
         return None
     params = {**_named(fits[0].item), "member": tombstone.member_name, "date": tombstone.at.isoformat()}
-    return _decision("none", "unlinked_by_person", params, _candidates(situation, "unlinked_by_person"))
+    return _decision(situation, "none", "unlinked_by_person", params, _candidates(situation, "unlinked_by_person"))
 
 
 def only_open_item(situation: Situation) -> Decision | None:
     """S8, S9: exactly one open item that is old enough."""
-    fits = _fitting(situation)
+    fits = situation.fitting
     return _link(situation, "only_open_item", fits[0]) if fits else None
 
 
@@ -138,13 +140,13 @@ def item_closed(situation: Situation) -> Decision | None:
 
 def no_open_item_group(situation: Situation) -> Decision | None:
     """S11: more than two recipients, and no open item among them."""
-    count = len(situation.recipients)
-    return _decision("none", "no_open_item_group", {"n": count}) if count > 2 else None
+    count = len(situation.recipients())
+    return _decision(situation, "none", "no_open_item_group", {"n": count}) if count > 2 else None
 
 
 def no_open_item(situation: Situation) -> Decision:
     """Say that the known people have no item at all."""
-    return _decision("none", "no_open_item", {"person": _names(situation.matches)})
+    return _decision(situation, "none", "no_open_item", {"person": _names(situation.matches)})
 
 
 RULES: tuple[Rule, ...] = (
@@ -169,12 +171,28 @@ OTHERWISE = no_open_item
 
 
 def _decision(
+    situation: Situation,
     outcome: Outcome,
     reason: str,
-    params: dict[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
     candidates: Iterable[Candidate] = (),
+    item: Item | None = None,
 ) -> Decision:
-    return Decision(outcome, reason, params or {}, tuple(candidates), action=action_for(reason))
+    """Make the decision, with whom it relates (S6, S7): everybody we know, except for three reasons."""
+    relates = reason not in RELATES_NOBODY
+    return Decision(
+        outcome,
+        reason,
+        params or {},
+        tuple(candidates),
+        item=item.ref if item else None,
+        item_title=item.title if item else "",
+        persons=tuple(match.person.ref for match in situation.matches) if relates else (),
+        organizations=situation.organizations if relates else (),
+        trigger_id=situation.arriving.id,
+        action=action_for(reason),
+        earlier_messages=situation.earlier_messages if item else 0,
+    )
 
 
 def _link(situation: Situation, reason: str, look: Look, **params: object) -> Decision:
@@ -183,16 +201,7 @@ def _link(situation: Situation, reason: str, look: Look, **params: object) -> De
     named: dict[str, object] = {**_named(item), "person": _names(look.matches), **params}
     if item.ref.kind == "lead" and situation.is_younger_than_conversation(item):
         named["review"] = "lead_younger_than_conversation"
-    return Decision(
-        "link",
-        reason,
-        named,
-        tuple(_candidates(situation)),
-        item=item.ref,
-        item_title=item.title,
-        action=action_for(reason),
-        earlier_messages=situation.messages.index(situation.arriving),
-    )
+    return _decision(situation, "link", reason, named, _candidates(situation), item)
 
 
 def _ruled_out_by(situation: Situation, code: str) -> Decision | None:
@@ -201,11 +210,7 @@ def _ruled_out_by(situation: Situation, code: str) -> Decision | None:
     if not items:
         return None
     latest = max(items, key=lambda item: (item.created_at, ref_order(item.ref)))
-    return _decision("none", code, _named(latest), _candidates(situation))
-
-
-def _fitting(situation: Situation) -> list[Look]:
-    return [look for look in situation.looks if look.ruled_out is None]
+    return _decision(situation, "none", code, _named(latest), _candidates(situation))
 
 
 def _tombstones(situation: Situation) -> dict[ItemRef, Tombstone]:

@@ -6,30 +6,27 @@ Nothing is decided here (rules.py) and nothing is worded (reasons.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 
 from app.linking import authenticity
 from app.linking.addresses import is_ours, match_key
 from app.model import Candidate, DecisionInput, Evidence, Item, ItemRef, Message, Person, Role
 
-_RECIPIENTS = frozenset[Role](("to", "cc", "bcc"))
-_FIELD_NAMES: dict[Role, str] = {"to": "To", "cc": "Cc", "bcc": "Bcc"}
+_FIELD_NAMES: dict[Role, str] = {"to": "To", "cc": "Cc", "bcc": "Bcc"}  # the recipients, as a header names them
 
-
-@dataclass(frozen=True, slots=True)
-class Appearance:
-    """A counterpart in one message: in which role, and who sent that message ("" when no sender can be read)."""
-
-    role: Role
-    sender: str
+# The order of messages: by time; ties by what the message is, never by how it came.
+order = attrgetter("at", "mid_hash", "fingerprint")
+# The order of references: any, but the same on every run.
+ref_order = attrgetter("connection_id", "kind", "external_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A CRM person who takes part, with the counterpart addresses that led there."""
+    """A CRM person who takes part, with the counterpart addresses that led there, sorted."""
 
     person: Person
     addresses: tuple[str, ...]
@@ -49,144 +46,113 @@ class Look:
 
 
 class Situation:
-    """The facts of one decision. The conversation has at least one message."""
+    """The facts of one decision; the conversation has at least one message.
+
+    messages       by time
+    arriving       the message that "arrives": the newest that is neither automated nor internal; without one, the
+                   newest that is not internal; without that, the newest
+    earlier_messages  how many messages stand before it
+    counterparts   the addresses that are not ours. Who only appears on messages whose sender is proven false is
+                   nobody (T10)
+    matches        the CRM persons with a counterpart's address, primary or secondary (S6), by reference
+    organizations  theirs (S7), by reference
+    known          the addresses that are ours or a matched person's
+    looks          every item of those persons, each once (S8): first what is not ruled out, then by reference
+    fitting        the looks that nothing rules out: the candidates that are counted
+    """
 
     def __init__(self, given: DecisionInput) -> None:
         self.given = given
         self.policy = given.policy
         self.messages = sorted(given.conversation.messages, key=order)
-        # By message, in the same order: (address, role) of everybody who takes part.
         self._people = [participations(message) for message in self.messages]
         addresses = {address for people in self._people for address, _ in people}
         self._theirs = {address for address in addresses if not is_ours(address, given.ours)}
+        self.earlier_messages = self._find_arriving()
+        self.arriving = self.messages[self.earlier_messages]
+        self._honest = [
+            (sender_address(message), people)
+            for message, people in zip(self.messages, self._people, strict=True)
+            if authenticity.message_verdict(message) != "fail"
+        ]
+        self.counterparts = {address for _, people in self._honest for address, _ in people} & self._theirs
+        self.matches = self._find_matches()
+        self.organizations = self._find_organizations()
+        self.known = (addresses - self._theirs).union(*(match.addresses for match in self.matches))
+        self.looks = self._find_looks()
+        self.fitting = [look for look in self.looks if look.ruled_out is None]
 
-    @cached_property
-    def arriving(self) -> Message:
-        """The message that "arrives": the newest that is neither automated nor internal.
-
-        When there is none, the newest that is not internal; when all are internal, the newest.
-        """
-        newest_automated: Message | None = None
-        for message, people in zip(reversed(self.messages), reversed(self._people), strict=True):
-            if self._is_internal(people):
-                continue
-            if not self.is_skipped(message):
-                return message
-            newest_automated = newest_automated or message
-        return newest_automated or self.messages[-1]
-
-    @cached_property
+    @property
     def is_internal(self) -> bool:
-        """Whether every participant of the conversation is ours."""
-        return all(self._is_internal(people) for people in self._people)
+        """Whether every participant of the conversation is ours (T1)."""
+        return not self._theirs and all(self._people)
 
     def is_skipped(self, message: Message) -> bool:
         """Say whether the message is automated and may not trigger a link (T2); calendar mail may."""
         return self.policy.skip_automated and message.automated not in (None, "calendar")
 
-    @cached_property
-    def counterparts(self) -> dict[str, list[Appearance]]:
-        """Who is not ours, by address. Who only appears on messages whose sender is proven false is nobody (T10)."""
-        found: dict[str, list[Appearance]] = defaultdict(list)
-        for message, people in zip(self.messages, self._people, strict=True):
-            if authenticity.message_verdict(message) == "fail":
-                continue
-            sender = sender_address(message)
-            for address, role in people:
-                if address in self._theirs:
-                    found[address].append(Appearance(role, sender))
-        return dict(found)
-
-    @cached_property
-    def recipients(self) -> frozenset[str]:
-        """The distinct addresses in To, Cc and visible Bcc over the conversation, ours included (S11)."""
-        return frozenset(address for people in self._people for address, role in people if role in _RECIPIENTS)
-
-    @cached_property
-    def matches(self) -> tuple[Match, ...]:
-        """The CRM persons with a counterpart's address, primary or secondary (S6)."""
-        addresses_of: dict[ItemRef, set[str]] = defaultdict(set)
-        for address in self.counterparts:
-            for ref in self._persons_with(address):
-                addresses_of[ref].add(address)
-        people = {person.ref: person for person in self.given.persons}
-        return tuple(
-            Match(people[ref], tuple(sorted(addresses_of[ref]))) for ref in sorted(addresses_of, key=ref_order)
-        )
-
-    @cached_property
-    def organizations(self) -> tuple[ItemRef, ...]:
-        """The organizations of the matched persons (S7)."""
-        found = {match.person.organization for match in self.matches if match.person.organization}
-        return tuple(sorted(found, key=ref_order))
-
-    @cached_property
-    def looks(self) -> tuple[Look, ...]:
-        """Every item of the matched persons, each once (S8): first what is not ruled out, then by reference."""
-        by_ref = {match.person.ref: match for match in self.matches}
-        items = {item.ref: item for item in self.given.items}
-        looks = []
-        for item in items.values():
-            refs = {item.person, *item.participants} & by_ref.keys()
-            if refs:
-                matches = tuple(by_ref[ref] for ref in sorted(refs, key=ref_order))
-                looks.append(Look(item, matches, self._ruled_out(item)))
-        return tuple(sorted(looks, key=lambda look: (look.ruled_out is not None, ref_order(look.item.ref))))
-
-    def knows_sender_of_arriving(self) -> bool:
-        """Say whether the arriving message was sent by us or by a matched person."""
-        return self._is_known(sender_address(self.arriving))
-
-    def candidate(self, look: Look, otherwise: str | None = None) -> Candidate:
-        """Turn a look into what a decision shows; `otherwise` is the code when nothing else rules the item out."""
-        return Candidate(look.item.ref, look.item.title, look.ruled_out or otherwise, tuple(self._evidence(look)))
+    def recipients(self) -> set[str]:
+        """Return the distinct addresses in To, Cc and visible Bcc over the conversation, ours included (S11)."""
+        return {address for people in self._people for address, role in people if role in _FIELD_NAMES}
 
     def is_younger_than_conversation(self, item: Item) -> bool:
         """Say whether the item was created when the conversation was already going on."""
         return item.created_at > self.messages[0].at
 
-    def _is_internal(self, people: Sequence[tuple[str, Role]]) -> bool:
-        # Whose participants cannot be read at all is nobody's internal mail.
-        return bool(people) and all(address not in self._theirs for address, _ in people)
+    def candidate(self, look: Look, otherwise: str | None = None) -> Candidate:
+        """Turn a look into what a decision shows; `otherwise` is the code when nothing else rules the item out."""
+        return Candidate(look.item.ref, look.item.title, look.ruled_out or otherwise, tuple(self._evidence(look)))
 
-    def _ruled_out(self, item: Item) -> str | None:
-        if not item.is_open:
-            return "item_closed"
-        return "item_newer_than_message" if item.created_at > self._existed_by else None
+    # --- working it out ---
 
-    @cached_property
-    def _existed_by(self) -> datetime:
-        """The moment by which an item must exist (S9)."""
-        return self.messages[0].at if self.policy.retroactive == "conversation" else self.arriving.at
+    def _find_arriving(self) -> int:
+        newest_external: int | None = None
+        for position in reversed(range(len(self.messages))):
+            # Mail whose participants cannot be read at all is nobody's internal mail.
+            addresses = [address for address, _ in self._people[position]]
+            if addresses and self._theirs.isdisjoint(addresses):
+                continue
+            if not self.is_skipped(self.messages[position]):
+                return position
+            if newest_external is None:
+                newest_external = position
+        return len(self.messages) - 1 if newest_external is None else newest_external
 
-    @cached_property
-    def _refs_by_address(self) -> dict[str, list[ItemRef]]:
-        found: dict[str, list[ItemRef]] = defaultdict(list)
-        for person in self.given.persons:
-            if not person.deleted:
-                for address in person.addresses:
-                    found[address].append(person.ref)
-        return found
+    def _find_matches(self) -> tuple[Match, ...]:
+        """Look an address up as it is written, and only when nobody has it so as the mailbox it stands for."""
+        persons = sorted((one for one in self.given.persons if not one.deleted), key=lambda one: ref_order(one.ref))
+        found = [(person, self.counterparts.intersection(person.addresses)) for person in persons]
+        rest: dict[str, set[str]] = defaultdict(set)
+        for address in self.counterparts.difference(*(addresses for _, addresses in found)):
+            rest[match_key(address)].add(address)
+        if rest:
+            found = [(person, addresses.union(*self._spellings(person, rest))) for person, addresses in found]
+        return tuple(Match(person, tuple(sorted(addresses))) for person, addresses in found if addresses)
 
-    @cached_property
-    def _refs_by_key(self) -> dict[str, list[ItemRef]]:
-        found: dict[str, list[ItemRef]] = defaultdict(list)
-        for address, refs in self._refs_by_address.items():
-            # A variant of our own address is still our own, and ours never match a person.
-            if not is_ours(address, self.given.ours):
-                found[match_key(address)] += refs
-        return found
+    def _spellings(self, person: Person, by_key: Mapping[str, set[str]]) -> Iterable[set[str]]:
+        """Yield the addresses that stand for a mailbox of this person. Ours never match, in any spelling."""
+        for address in person.addresses:
+            found = by_key.get(match_key(address))
+            if found and not is_ours(address, self.given.ours):
+                yield found
 
-    def _persons_with(self, address: str) -> list[ItemRef]:
-        """Look an address up as it is written, and only then as the mailbox it stands for."""
-        return self._refs_by_address.get(address) or self._refs_by_key.get(match_key(address)) or []
+    def _find_organizations(self) -> tuple[ItemRef, ...]:
+        found = {match.person.organization for match in self.matches if match.person.organization}
+        return tuple(sorted(found, key=ref_order))
 
-    @cached_property
-    def _known_addresses(self) -> frozenset[str]:
-        return frozenset(address for match in self.matches for address in match.addresses)
+    def _find_looks(self) -> tuple[Look, ...]:
+        by_ref = {match.person.ref: match for match in self.matches}
+        # By which moment an item must exist to be linked (S9).
+        latest = (self.messages[0] if self.policy.retroactive == "conversation" else self.arriving).at
+        looks = []
+        for item in {item.ref: item for item in self.given.items}.values():
+            refs = {ref for ref in (item.person, *item.participants) if ref in by_ref}
+            if refs:
+                matches = tuple(by_ref[ref] for ref in sorted(refs, key=ref_order))
+                looks.append(Look(item, matches, _ruled_out(item, latest)))
+        return tuple(sorted(looks, key=lambda look: (look.ruled_out is not None, ref_order(look.item.ref))))
 
-    def _is_known(self, sender: str) -> bool:
-        return sender in self._known_addresses or is_ours(sender, self.given.ours)
+    # --- what speaks for an item ---
 
     def _evidence(self, look: Look) -> Iterable[Evidence]:
         """Say what speaks for an item, person by person, then about the item itself."""
@@ -194,39 +160,39 @@ class Situation:
             is_main = match.person.ref == look.item.person
             named = {"person": match.name, "address": match.addresses[0]}
             yield Evidence("main_contact" if is_main else "participant", named)
-            shared = self._shares_address_with(match)
-            if shared:
-                yield Evidence("shared_address", {**named, "person": [match.name, *shared]})
-            field = self._only_named_by_strangers(match)
-            if field:
-                yield Evidence("matched_through_recipient", {**named, "field": field})
-        created = {"date": look.item.created_at.isoformat()}
+            for address in match.addresses:
+                if len(self._holders[address]) > 1:
+                    yield Evidence("shared_address", {"person": self._holders[address], "address": address})
+            fields = [self._strangers_fields.get(address) for address in match.addresses]
+            if all(fields):
+                yield Evidence("matched_through_recipient", {**named, "field": fields[0]})
         is_younger = self.is_younger_than_conversation(look.item)
+        created = {"date": look.item.created_at.isoformat()}
         yield Evidence("younger_than_conversation" if is_younger else "older_than_conversation", created)
 
-    def _shares_address_with(self, match: Match) -> list[str]:
-        others = (other for other in self.matches if other is not match)
-        return [other.name for other in others if not set(other.addresses).isdisjoint(match.addresses)]
+    @cached_property
+    def _holders(self) -> dict[str, list[str]]:
+        """The names of the persons behind each matched address."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for match in self.matches:
+            for address in match.addresses:
+                found[address].append(match.name)
+        return found
 
-    def _only_named_by_strangers(self, match: Match) -> str | None:
-        """Name the field a person was matched through when only senders we don't know wrote it there (C9)."""
-        fields = set()
-        for address in match.addresses:
-            for appearance in self.counterparts[address]:
-                if appearance.role not in _RECIPIENTS or self._is_known(appearance.sender):
-                    return None
-                fields.add(_FIELD_NAMES[appearance.role])
-        return min(fields)
-
-
-def order(message: Message) -> tuple[datetime, bytes, bytes]:
-    """Order messages by time; ties by what the message is, never by how it came."""
-    return message.at, message.mid_hash, message.fingerprint
-
-
-def ref_order(ref: ItemRef) -> tuple[int, str, str]:
-    """Order references, the same on every run."""
-    return ref.connection_id, ref.kind, ref.external_id
+    @cached_property
+    def _strangers_fields(self) -> dict[str, str]:
+        """The field in which an address stands, for those that only senders we don't know have written (C9)."""
+        by_strangers = [people for sender, people in self._honest if sender not in self.known]
+        if not by_strangers:
+            return {}
+        vouched = {address for sender, people in self._honest if sender in self.known for address, _ in people}
+        vouched |= {address for people in by_strangers for address, role in people if role not in _FIELD_NAMES}
+        fields: dict[str, str] = {}
+        for people in by_strangers:
+            for address, role in sorted(people):
+                if address not in vouched:
+                    fields.setdefault(address, _FIELD_NAMES[role])
+        return fields
 
 
 def participations(message: Message) -> list[tuple[str, Role]]:
@@ -235,12 +201,20 @@ def participations(message: Message) -> list[tuple[str, Role]]:
     Reply-To is where an answer should go, not somebody who takes part. Bcc counts where it is a fact: on the copy in
     the sender's own Sent folder.
     """
-    people = [(participant.address, participant.role) for participant in message.participants]
-    people += [(hidden.address, hidden.role) for copy in message.copies if copy.in_sent for hidden in copy.bcc]
-    return [(address, role) for address, role in people if role != "reply_to"]
+    people = [(one.address, one.role) for one in message.participants if one.role != "reply_to"]
+    for copy in message.copies:
+        if copy.in_sent:
+            people += [(hidden.address, hidden.role) for hidden in copy.bcc]
+    return people
 
 
 def sender_address(message: Message) -> str:
     """Return the sender's address, "" when none can be read."""
     sender = authenticity.sender(message)
     return sender.address if sender else ""
+
+
+def _ruled_out(item: Item, latest: datetime) -> str | None:
+    if not item.is_open:
+        return "item_closed"
+    return "item_newer_than_message" if item.created_at > latest else None
