@@ -7,6 +7,7 @@ reaches the codec registry, which would keep every unknown name for ever and kno
 from __future__ import annotations
 
 import binascii
+import html
 import re
 
 REPLACEMENT = "\ufffd"
@@ -50,6 +51,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, UTF-8
 _NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ENCODED_WORD = re.compile(r"=\?([\w.:+-]{1,40})(?:\*[\w-]{0,20})?\?([bBqQ])\?([^?]*)\?=", re.ASCII)
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+
+
+def is_storable(value: str) -> bool:
+    """Say whether PostgreSQL takes this text as it is."""
+    return _UNSTORABLE.search(value) is None
 
 
 def storable(value: str) -> str:
@@ -114,3 +120,97 @@ def decode_words(value: str) -> str:
     pieces.append(decode(pending, pending_charset))
     pieces.append(value[end:])
     return "".join(pieces)
+
+
+# --- plain text ------------------------------------------------------------------------------------------------------
+
+MAX_HTML_CHARS = 256 * 1024
+_EXCERPT_READS_CHARS = 8 * 1024
+
+# What comes before the quoted mail, in the languages of Outlook, Gmail, Apple Mail and Thunderbird.
+_WROTE = "wrote|yazdı|schrieb|a écrit|escribió|ha scritto|schreef|skrev|escreveu|написал|пише|napisał"
+_BEFORE_QUOTE = re.compile(
+    rf"-{{2,}} ?[^\W\d_][^-]{{3,60}}-{{2,}}|_{{20,}}|-- ?\Z|.{{4,300}}\b(?:{_WROTE})(?:\(a\))?\b.{{0,100}}:\Z",
+    re.IGNORECASE,
+)
+_HEADER_OF_QUOTE = re.compile(r"\*?(?:from|kimden|gönderen|von|de|da|van|från|fra|od|от)\*?: ?.*@", re.IGNORECASE)
+
+_SKIPPED_ELEMENTS = {
+    name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "svg", "template", "title")
+}
+_BREAKS_LINE = {
+    "address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "li", "ol", "p", "pre", "section", "table", "tr", "ul",
+}  # fmt: skip
+_TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,15})", re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def excerpt(content: str, max_chars: int) -> str:
+    """Return the beginning of what the author of a mail wrote, as one line; quoted history and signature are left out.
+
+    A mail that consists of quotes alone begins with them.
+    """
+    lines = [line.strip() for line in content[:_EXCERPT_READS_CHARS].splitlines()]
+    written: list[str] = []
+    missing = max_chars
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if missing <= 0 or _begins_quote(line, following) or (written and _HEADER_OF_QUOTE.match(line[:500])):
+            break
+        if line and not line.startswith(">"):
+            written.append(line)
+            missing -= len(line)
+    return one_line(" ".join(written), max_chars) or one_line(" ".join(lines), max_chars)
+
+
+def _begins_quote(line: str, following: str) -> bool:
+    """Say whether quoted history begins here; "On 3 May Ayşe <a@example.com>" and "wrote:" are often two lines."""
+    return bool(line) and any(_BEFORE_QUOTE.match(each[:500]) for each in (line, f"{line} {following}"))
+
+
+def from_html(source: str) -> str:
+    """Return the readable text of HTML, lines where its blocks are; at most 256 kB are read.
+
+    Not `html.parser`, which is quadratic on unclosed constructs in the Pythons we support: here each character is
+    looked at once, and what is never closed ends the text.
+    """
+    source = source[:MAX_HTML_CHARS]
+    pieces: list[str] = []
+    position = 0
+    while (start := source.find("<", position)) >= 0:
+        pieces.append(_BLANKS.sub(" ", source[position:start]))
+        position, mark = _after_markup(source, start)
+        pieces.append(mark)
+    pieces.append(_BLANKS.sub(" ", source[position:]))
+    lines = _unescaped("".join(pieces)).split("\n")
+    return _BLANK_LINES.sub("\n\n", "\n".join(line.strip() for line in lines)).strip()
+
+
+def _after_markup(source: str, start: int) -> tuple[int, str]:
+    """Return where the text goes on behind the `<` at start, and what stands for the markup."""
+    if source.startswith("<!--", start):
+        return _behind(source, "-->", start + 4), ""
+    name = _TAG_NAME.match(source, start + 1)
+    if name is None:
+        if source.startswith(("<!", "<?", "</"), start):
+            return _behind(source, ">", start), ""
+        return start + 1, "<"
+    element = name[1].lower()
+    if element in _SKIPPED_ELEMENTS and source[start + 1] != "/":
+        closing = _SKIPPED_ELEMENTS[element].search(source, start)
+        return closing.start() if closing else len(source), ""
+    return _behind(source, ">", start), "\n" if element in _BREAKS_LINE else ""
+
+
+def _behind(source: str, sign: str, start: int) -> int:
+    """Return the position behind the next sign, or the end when there is none."""
+    found = source.find(sign, start)
+    return len(source) if found < 0 else found + len(sign)
+
+
+def _unescaped(source: str) -> str:
+    try:
+        return html.unescape(source)
+    except ValueError:
+        return source  # a character reference with thousands of digits: Python refuses to make a number of it
