@@ -53,7 +53,7 @@ LONGEST_TEXT = 300
 _CODE = re.compile(r"[\w.:/<>+-]{0,80}", re.ASCII)
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:=]{1,128}@[^\s@<>\"'(),;:=]{1,255}")
 _IP_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
-_TOKEN = re.compile(r"[A-Za-z0-9_+/=-]{24,}")
+_TOKEN = re.compile(r"\b(?=[a-z_]*[A-Z0-9+/=-])[A-Za-z0-9_+/=-]{24,}")  # our own long_event_names stay
 _FRAMES_SHOWN = 8
 
 

@@ -67,6 +67,11 @@ def test_an_event_is_scrubbed(lines: Any) -> None:
     assert lines()[0]["event"] == "mail of [address] with ya29.[token] from [address]"
 
 
+def test_a_long_event_name_stays(lines: Any) -> None:
+    structlog.get_logger().info("a_long_event_name_of_ours_stays_readable")
+    assert lines()[0]["event"] == "a_long_event_name_of_ours_stays_readable"
+
+
 def test_another_library_shows_its_template_only(lines: Any) -> None:
     logging.getLogger("urllib3.connectionpool").warning("Retry %s for %s", 3, f"/users/{ADDRESS}")
     (line,) = lines()
