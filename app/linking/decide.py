@@ -19,8 +19,10 @@ def decide(given: DecisionInput) -> Decision:
     if not given.conversation.messages:
         return Decision("none", "no_known_person")
     situation = Situation(given)
-    answers = (rule(situation) for rule in rules.RULES)
-    return next((answer for answer in answers if answer), None) or rules.OTHERWISE(situation)
+    for rule in rules.RULES:
+        if decision := rule(situation):
+            return decision
+    return rules.no_open_item(situation)
 
 
 def digest(given: DecisionInput) -> bytes:

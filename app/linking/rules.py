@@ -31,7 +31,7 @@ def keep(situation: Situation) -> Decision | None:
     if linked is None or linked.is_open or not others:
         return _decision(situation, "keep", "follows_conversation", named)
     review = {**named, "review": "linked_item_closed", "state": linked.state}
-    return _decision(situation, "keep", "follows_conversation", review, _candidates(situation))
+    return _decision(situation, "keep", "follows_conversation", review, situation.candidates())
 
 
 def auto_link_off(situation: Situation) -> Decision | None:
@@ -109,7 +109,7 @@ def several_open_items(situation: Situation) -> Decision | None:
     if len(fits) < 2:
         return None
     params = {"person": _names(match for look in fits for match in look.matches), "n": len(fits)}
-    return _decision(situation, "ambiguous", "several_open_items", params, _candidates(situation))
+    return _decision(situation, "ambiguous", "several_open_items", params, situation.candidates())
 
 
 def unlinked_by_person(situation: Situation) -> Decision | None:
@@ -119,7 +119,7 @@ def unlinked_by_person(situation: Situation) -> Decision | None:
     if tombstone is None:
         return None
     params = {**_named(fits[0].item), "member": tombstone.member_name, "date": tombstone.at.isoformat()}
-    return _decision(situation, "none", "unlinked_by_person", params, _candidates(situation, "unlinked_by_person"))
+    return _decision(situation, "none", "unlinked_by_person", params, situation.candidates("unlinked_by_person"))
 
 
 def only_open_item(situation: Situation) -> Decision | None:
@@ -145,7 +145,7 @@ def no_open_item_group(situation: Situation) -> Decision | None:
 
 
 def no_open_item(situation: Situation) -> Decision:
-    """Say that the known people have no item at all."""
+    """Say that the known people have no item at all: the answer when no rule has one."""
     return _decision(situation, "none", "no_open_item", {"person": _names(situation.matches)})
 
 
@@ -167,7 +167,6 @@ RULES: tuple[Rule, ...] = (
     item_closed,
     no_open_item_group,
 )
-OTHERWISE = no_open_item
 
 
 def _decision(
@@ -175,7 +174,7 @@ def _decision(
     outcome: Outcome,
     reason: str,
     params: Mapping[str, object] | None = None,
-    candidates: Iterable[Candidate] = (),
+    candidates: tuple[Candidate, ...] = (),
     item: Item | None = None,
 ) -> Decision:
     """Make the decision, with whom it relates (S6, S7): everybody we know, except for three reasons."""
@@ -184,7 +183,7 @@ def _decision(
         outcome,
         reason,
         params or {},
-        tuple(candidates),
+        candidates,
         item=item.ref if item else None,
         item_title=item.title if item else "",
         persons=tuple(match.person.ref for match in situation.matches) if relates else (),
@@ -201,7 +200,7 @@ def _link(situation: Situation, reason: str, look: Look, **params: object) -> De
     named: dict[str, object] = {**_named(item), "person": _names(look.matches), **params}
     if item.ref.kind == "lead" and situation.is_younger_than_conversation(item):
         named["review"] = "lead_younger_than_conversation"
-    return _decision(situation, "link", reason, named, _candidates(situation), item)
+    return _decision(situation, "link", reason, named, situation.candidates(), item)
 
 
 def _ruled_out_by(situation: Situation, code: str) -> Decision | None:
@@ -210,16 +209,11 @@ def _ruled_out_by(situation: Situation, code: str) -> Decision | None:
     if not items:
         return None
     latest = max(items, key=lambda item: (item.created_at, ref_order(item.ref)))
-    return _decision(situation, "none", code, _named(latest), _candidates(situation))
+    return _decision(situation, "none", code, _named(latest), situation.candidates())
 
 
 def _tombstones(situation: Situation) -> dict[ItemRef, Tombstone]:
     return {tombstone.ref: tombstone for tombstone in situation.given.conversation.tombstones}
-
-
-def _candidates(situation: Situation, otherwise: str | None = None) -> list[Candidate]:
-    """Show every item that was looked at; `otherwise` is the code for those that nothing else rules out."""
-    return [situation.candidate(look, otherwise) for look in situation.looks]
 
 
 def _named(item: Item) -> dict[str, object]:

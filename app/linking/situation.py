@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from operator import attrgetter
 
 from app.linking import authenticity
@@ -24,7 +23,7 @@ order = attrgetter("at", "mid_hash", "fingerprint")
 ref_order = attrgetter("connection_id", "kind", "external_id")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match:
     """A CRM person who takes part, with the counterpart addresses that led there, sorted."""
 
@@ -36,12 +35,12 @@ class Match:
         return self.person.name or self.addresses[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Look:
     """An item that was looked at: the people who led to it, and the code that rules it out, or None."""
 
     item: Item
-    matches: tuple[Match, ...]
+    matches: list[Match]
     ruled_out: str | None
 
 
@@ -99,9 +98,18 @@ class Situation:
         """Say whether the item was created when the conversation was already going on."""
         return item.created_at > self.messages[0].at
 
-    def candidate(self, look: Look, otherwise: str | None = None) -> Candidate:
-        """Turn a look into what a decision shows; `otherwise` is the code when nothing else rules the item out."""
-        return Candidate(look.item.ref, look.item.title, look.ruled_out or otherwise, tuple(self._evidence(look)))
+    def candidates(self, otherwise: str | None = None) -> tuple[Candidate, ...]:
+        """Turn the looks into what a decision shows; `otherwise` is the code where nothing else rules the item out."""
+        holders, strangers_fields = self._find_holders(), self._find_strangers_fields()
+        return tuple(
+            Candidate(
+                look.item.ref,
+                look.item.title,
+                look.ruled_out or otherwise,
+                tuple(self._evidence(look, holders, strangers_fields)),
+            )
+            for look in self.looks
+        )
 
     # --- working it out ---
 
@@ -146,42 +154,42 @@ class Situation:
         latest = (self.messages[0] if self.policy.retroactive == "conversation" else self.arriving).at
         looks = []
         for item in {item.ref: item for item in self.given.items}.values():
-            refs = {ref for ref in (item.person, *item.participants) if ref in by_ref}
-            if refs:
-                matches = tuple(by_ref[ref] for ref in sorted(refs, key=ref_order))
+            matches = [match for ref in {item.person, *item.participants} if ref and (match := by_ref.get(ref))]
+            if matches:
+                matches.sort(key=lambda match: ref_order(match.person.ref))
                 looks.append(Look(item, matches, _ruled_out(item, latest)))
         return tuple(sorted(looks, key=lambda look: (look.ruled_out is not None, ref_order(look.item.ref))))
 
     # --- what speaks for an item ---
 
-    def _evidence(self, look: Look) -> Iterable[Evidence]:
+    def _evidence(
+        self, look: Look, holders: Mapping[str, list[str]], strangers_fields: Mapping[str, str]
+    ) -> Iterable[Evidence]:
         """Say what speaks for an item, person by person, then about the item itself."""
         for match in look.matches:
             is_main = match.person.ref == look.item.person
             named = {"person": match.name, "address": match.addresses[0]}
             yield Evidence("main_contact" if is_main else "participant", named)
             for address in match.addresses:
-                if len(self._holders[address]) > 1:
-                    yield Evidence("shared_address", {"person": self._holders[address], "address": address})
-            fields = [self._strangers_fields.get(address) for address in match.addresses]
-            if all(fields):
-                yield Evidence("matched_through_recipient", {**named, "field": fields[0]})
+                if len(holders[address]) > 1:
+                    yield Evidence("shared_address", {"person": holders[address], "address": address})
+            if strangers_fields.keys() >= set(match.addresses):
+                field = strangers_fields[match.addresses[0]]
+                yield Evidence("matched_through_recipient", {**named, "field": field})
         is_younger = self.is_younger_than_conversation(look.item)
         created = {"date": look.item.created_at.isoformat()}
         yield Evidence("younger_than_conversation" if is_younger else "older_than_conversation", created)
 
-    @cached_property
-    def _holders(self) -> dict[str, list[str]]:
-        """The names of the persons behind each matched address."""
+    def _find_holders(self) -> dict[str, list[str]]:
+        """Name the persons behind each matched address."""
         found: dict[str, list[str]] = defaultdict(list)
         for match in self.matches:
             for address in match.addresses:
                 found[address].append(match.name)
         return found
 
-    @cached_property
-    def _strangers_fields(self) -> dict[str, str]:
-        """The field in which an address stands, for those that only senders we don't know have written (C9)."""
+    def _find_strangers_fields(self) -> dict[str, str]:
+        """Name the field in which an address stands, for those that only senders we don't know have written (C9)."""
         by_strangers = [people for sender, people in self._honest if sender not in self.known]
         if not by_strangers:
             return {}
