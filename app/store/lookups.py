@@ -1,0 +1,119 @@
+"""What may be asked across teams, through the owner's functions: ids alone, which are read again as their team.
+
+Every function works in any transaction; the schedulers use Database.without_team().
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class TeamName:
+    id: int
+    public_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many accounts, messages or CRM writes (`what`) are in a state, over all teams."""
+
+    what: str
+    state: str
+    number: int
+
+
+# --- teams ---
+
+
+def add_team(connection: sa.Connection, name: str) -> int:
+    """Add a team and return its id; Database.for_team opens it once this is committed."""
+    return int(_value(connection, "threadlink_add_team(:name)", name=name))
+
+
+def all_teams(connection: sa.Connection) -> list[TeamName]:
+    """Return every team, oldest first."""
+    rows = connection.execute(sa.text("SELECT id, public_id, name FROM threadlink_teams()"))
+    return [TeamName(row.id, str(row.public_id), row.name) for row in rows]
+
+
+def team_of_public_id(connection: sa.Connection, public_id: str) -> int | None:
+    """Return the team with this public id, a uuid."""
+    return _id(_value(connection, "threadlink_team_of_public_id(CAST(:public_id AS uuid))", public_id=public_id))
+
+
+def team_of_account(connection: sa.Connection, account_id: int) -> int | None:
+    """Return the team that an account belongs to."""
+    return _id(_value(connection, "threadlink_team_of_account(:account_id)", account_id=account_id))
+
+
+def team_of_connect_request(
+    connection: sa.Connection, *, token_hash: bytes | None = None, state_hash: bytes | None = None
+) -> int | None:
+    """Return the team whose unused connect link has this token, or whose consent carries this state."""
+    function = "threadlink_team_of_connect_request(CAST(:token_hash AS bytea), CAST(:state_hash AS bytea))"
+    return _id(_value(connection, function, token_hash=token_hash, state_hash=state_hash))
+
+
+def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int] | None:
+    """Return (team, connection) of the CRM connection with this public id, a uuid."""
+    pairs = _pairs(connection, "threadlink_crm_connection(CAST(:public_id AS uuid))", public_id=public_id)
+    return pairs[0] if pairs else None
+
+
+def accounts_of_mailbox(connection: sa.Connection, provider: str, mailbox: str) -> list[tuple[int, int]]:
+    """Return (team, account) of every account that reads this mailbox, of whatever team."""
+    function = "threadlink_accounts_of_mailbox(:provider, :mailbox)"
+    return _pairs(connection, function, provider=provider, mailbox=mailbox)
+
+
+# --- what is due, the most urgent first ---
+
+
+def due_subscriptions(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, account) where the registration for pushes ends before then, and at the end those without one."""
+    return _pairs(connection, "threadlink_due_subscriptions(:before, :limit)", before=before, limit=limit)
+
+
+def quiet_accounts(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, account) that had neither push nor read since then, and for which no job waits."""
+    return _pairs(connection, "threadlink_quiet_accounts(:before, :limit)", before=before, limit=limit)
+
+
+def due_audits(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, account) whose last audit was before then, or never."""
+    return _pairs(connection, "threadlink_due_audits(:before, :limit)", before=before, limit=limit)
+
+
+def due_crm_writes(connection: sa.Connection, now: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, crm_write) of notes that are owed by now and that no job with lock `crm_write:<id>` looks after."""
+    return _pairs(connection, "threadlink_due_crm_writes(:now, :limit)", now=now, limit=limit)
+
+
+def purge_bodies(connection: sa.Connection, now: datetime, limit: int) -> int:
+    """Erase at most `limit` message texts whose retention is over; return how many it were."""
+    return int(_value(connection, "threadlink_purge_bodies(:now, :limit)", now=now, limit=limit))
+
+
+def totals(connection: sa.Connection) -> list[Total]:
+    """Count accounts and CRM writes by state, and the messages that are pending or parked: for /metrics."""
+    rows = connection.execute(sa.text("SELECT what, state, number FROM threadlink_totals() ORDER BY what, state"))
+    return [Total(row.what, row.state, row.number) for row in rows]
+
+
+def _value(connection: sa.Connection, function: str, **parameters: object) -> Any:
+    return connection.execute(sa.text(f"SELECT {function}"), parameters).scalar()
+
+
+def _id(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _pairs(connection: sa.Connection, function: str, **parameters: object) -> list[tuple[int, int]]:
+    rows = connection.execute(sa.text(f"SELECT * FROM {function}"), parameters)
+    return [(row[0], row[1]) for row in rows]
