@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.linking.addresses import make_ours
 from app.model import Account, AccountKind, Level, Ours
 from app.ports import ConnectedMailbox, Subscription
@@ -86,6 +86,17 @@ def account_by_address(connection: sa.Connection, address: str) -> Account | Non
     """Return the account with this address in normal form."""
     row = connection.execute(sa.text(f"{_SELECT} WHERE a.address = :address"), {"address": address}).one_or_none()
     return _account(row) if row else None
+
+
+def matching(connection: sa.Connection, provider: str, connected: ConnectedMailbox) -> Account | None:
+    """Return the account that has the address or is the mailbox. Raises Conflict when those are two accounts."""
+    rows = connection.execute(
+        sa.text(f"{_SELECT} WHERE a.address = :address OR (a.provider = :provider AND a.mailbox = :mailbox)"),
+        {"address": connected.address, "provider": provider, "mailbox": connected.mailbox},
+    ).all()
+    if len(rows) > 1:
+        raise Conflict("address_in_use", address=connected.address)
+    return _account(rows[0]) if rows else None
 
 
 def ours(connection: sa.Connection) -> Ours:
@@ -283,6 +294,15 @@ def failed(connection: sa.Connection, account_id: int, error: str) -> int:
         ).scalar()
         or 0
     )
+
+
+def reconnect(connection: sa.Connection, account_id: int, address: str, *, auto_link: bool, now: datetime) -> None:
+    """Let an account whose owner consented again go on from where it was, under the address it has now."""
+    connection.execute(
+        sa.text("UPDATE account SET address = :address, auto_link = :auto_link, paused = false WHERE id = :id"),
+        {"id": account_id, "address": address, "auto_link": auto_link},
+    )
+    set_state(connection, account_id, "connecting", now)
 
 
 def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool:

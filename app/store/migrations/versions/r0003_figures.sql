@@ -15,4 +15,7 @@ $$;
 -- Rows are discovered in the order of time: a few pages of index for millions of them.
 CREATE INDEX ix_discovered_message_discovered_at ON public.discovered_message USING brin (discovered_at);
 
+-- /readyz compares it with the revisions of the running code.
+GRANT SELECT ON public.alembic_version TO threadlink_app;
+
 GRANT EXECUTE ON FUNCTION public.threadlink_behind(timestamptz) TO threadlink_app;

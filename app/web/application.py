@@ -1,0 +1,107 @@
+"""The Flask application around the blueprints: which hosts, how much a request may bring, how errors are answered.
+
+Errors are answered as RFC 9457 problem documents, to a browser as a page. Neither holds a traceback, a query or
+anything else that the class of the error does not promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from app.errors import (
+    AccessRevoked,
+    AdminBlocked,
+    ApplicationMisconfigured,
+    Conflict,
+    DatabaseUnreachable,
+    MailboxUnavailable,
+    NotAllowed,
+    NotFound,
+    RequestRefused,
+    ThreadlinkError,
+    TransientError,
+)
+from app.installation import Installation
+from app.web import connect, health, webhooks
+from app.web.security import hardening
+from app.web.wording import browser_locale, words
+
+LONGEST_BODY = 64_000  # bytes, of every route that does not set its own
+ASK_AGAIN_S = 30
+PARTS = ("webhooks", "pages")
+
+# Status and reason of the answer to an error; the first class that fits counts. A RequestRefused brings its reason.
+ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
+    (NotAllowed, 403, ""),
+    (NotFound, 404, ""),
+    (Conflict, 409, ""),
+    (DatabaseUnreachable, 503, "database_unreachable"),
+    (TransientError, 503, "provider_unavailable"),
+    (AccessRevoked, 403, "consent_refused"),
+    (AdminBlocked, 403, "admin_blocked"),
+    (MailboxUnavailable, 409, "mailbox_unavailable"),
+    (ApplicationMisconfigured, 502, "misconfigured"),
+)
+
+log = structlog.get_logger(__name__)
+
+
+def application(installation: Installation, parts: Collection[str] = PARTS) -> Flask:
+    """Build the web application; `parts` leaves the webhooks or the pages to another process (W5)."""
+    settings = installation.settings
+    flask = Flask("app.web")
+    flask.config.update(
+        TRUSTED_HOSTS=sorted({_host(settings.public_base_url), _host(f"//{settings.listen}")}),
+        MAX_CONTENT_LENGTH=LONGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=LONGEST_BODY,
+        MAX_FORM_PARTS=20,
+    )
+    flask.register_blueprint(health.blueprint(installation))
+    if "webhooks" in parts:
+        flask.register_blueprint(webhooks.blueprint(installation))
+    if "pages" in parts:
+        flask.register_blueprint(connect.blueprint(installation))
+    flask.after_request(hardening(is_https=settings.public_base_url.startswith("https:")))
+    flask.register_error_handler(HTTPException, _http_error)
+    flask.register_error_handler(ThreadlinkError, _foreseen)
+    flask.register_error_handler(Exception, _unforeseen)
+    return flask
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _http_error(error: HTTPException) -> Response:
+    return _problem(error.code or 500, "http")
+
+
+def _foreseen(error: ThreadlinkError) -> Response:
+    for kind, status, reason in ANSWERS:
+        if isinstance(error, kind):
+            return _problem(status, error.reason if isinstance(error, RequestRefused) else reason)
+    return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("request failed", route=request.url_rule.rule if request.url_rule else "none", exc_info=error)
+    return _problem(500, "internal")
+
+
+def _problem(status: int, reason: str) -> Response:
+    locale = browser_locale(request)
+    text = words(locale)
+    title = text.get(f"problem_{reason}") or text.get(f"status_{status}") or text["status_other"]
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        answer = Response(render_template("problem.html", text=text, locale=locale, title=title), status)
+    else:
+        answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason})
+        answer.status_code, answer.mimetype = status, "application/problem+json"
+    if status == 503:
+        answer.headers["Retry-After"] = str(ASK_AGAIN_S)
+    return answer

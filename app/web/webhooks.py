@@ -1,0 +1,68 @@
+"""POST /webhooks/<provider>: verify, store the hint, answer. A push is only a hint, so nothing is fetched here.
+
+The answer is the same, in the same time, whether the mailbox is known or not. A provider sends again whatever is not
+answered with success; what sending again would not mend (a body that cannot be read) is therefore answered 204.
+"""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response, abort, request
+
+from app.errors import DatabaseUnreachable, NotificationForged, NotificationMalformed, VerificationUnavailable
+from app.installation import Installation
+from app.model import Handshake
+from app.ports import PushRequest
+from app.store import queue
+from app.web.metrics import PUSHES
+
+LONGEST_BODY = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+
+def blueprint(installation: Installation) -> Blueprint:
+    """Build the webhook route of every connected mail provider."""
+    webhooks = Blueprint("webhooks", __name__)
+
+    @webhooks.post("/webhooks/<provider>")
+    def receive(provider: str) -> Response:
+        connector = installation.mail.get(provider)
+        if connector is None:
+            abort(404)
+        request.max_content_length = LONGEST_BODY
+        try:
+            read = connector.read_push(_as_plain_data())
+            if isinstance(read, Handshake):
+                return _answer(provider, "handshake", read.status, read.body, read.content_type)
+            pushed = [(notification.mailbox, notification.position) for notification in read]
+            with installation.database.autocommit() as connection:
+                queue.hint(connection, provider, pushed, installation.clock.now())
+        except NotificationForged:
+            return _answer(provider, "forged", 403)
+        except NotificationMalformed:
+            log.warning("push malformed", provider=provider)
+            return _answer(provider, "malformed", 204)
+        except VerificationUnavailable:
+            log.warning("push not verifiable now", provider=provider)
+            return _answer(provider, "unverifiable", 503)
+        except DatabaseUnreachable:
+            log.warning("push not stored", provider=provider)
+            return _answer(provider, "not_stored", 503)
+        return _answer(provider, "stored", 204)
+
+    return webhooks
+
+
+def _as_plain_data() -> PushRequest:
+    return PushRequest(
+        method=request.method,
+        headers={name.lower(): value for name, value in request.headers},
+        args=request.args.to_dict(),
+        body=request.get_data(cache=False),
+    )
+
+
+def _answer(provider: str, outcome: str, status: int, body: str = "", content_type: str = "text/plain") -> Response:
+    PUSHES.labels(provider, outcome).inc()
+    return Response(body, status, content_type=content_type)
