@@ -7,9 +7,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import structlog
 from flask import Flask
@@ -123,36 +124,18 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 # --- inside this process ---
 
 
-class BackgroundServer:
-    """Serves an application from threads of this process, on this machine only. Use it as a context manager."""
-
-    def __init__(self, app: Flask, port: int = 0) -> None:
-        """Bind the port, or a free one; connections wait until start()."""
-        self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def start(self) -> None:
-        """Answer from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering and free the port."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+@contextmanager
+def serve_locally(app: Flask, port: int = 0) -> Iterator[str]:
+    """Serve the application from threads of this process, on this machine only; give its URL."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler)
+    thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -23,18 +23,10 @@ def hello() -> Flask:
 
 @pytest.mark.enable_socket
 def test_a_local_server_answers_and_is_gone_afterwards() -> None:
-    with serving.BackgroundServer(hello()) as server:
-        assert requests.get(server.url, timeout=5).text == "hello"
+    with serving.serve_locally(hello()) as url:
+        assert requests.get(url, timeout=5).text == "hello"
     with pytest.raises(requests.ConnectionError):
-        requests.get(server.url, timeout=5)
-
-
-@pytest.mark.enable_socket
-def test_a_local_server_that_was_never_started_frees_its_port() -> None:
-    server = serving.BackgroundServer(hello())
-    server.stop()
-    with pytest.raises(requests.ConnectionError):
-        requests.get(server.url, timeout=5)
+        requests.get(url, timeout=5)
 
 
 def test_the_end_of_one_command_ends_the_others() -> None:
