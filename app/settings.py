@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         validation_alias="THREADLINK_MIRROR_MAX_AGE_S",
         description="CRM data older than this is refreshed before decisions.",
     )
+    note_interval_s: int = Field(
+        default=60,
+        ge=0,
+        validation_alias="THREADLINK_NOTE_INTERVAL_S",
+        description="A CRM note is brought up to date at most this often.",
+    )
     body_retention_days: int = Field(
         default=365,
         ge=1,

@@ -30,6 +30,8 @@ class CrmWrite:
     written_id: str | None
     written_at: datetime | None
     attempts: int
+    writes: int = 0  # calls that changed the CRM for this note, and calls that only asked
+    reads: int = 0
     error: str = ""
 
 
@@ -59,6 +61,19 @@ def add_connection(
         returning=["id"],
     )
     return int(rows[0].id)
+
+
+def set_state(connection: sa.Connection, connection_id: int, state: str, reason: str) -> None:
+    """Record whether the CRM answers: `live`, or `trouble` with the class of its last error."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE crm_connection SET state = :state, state_reason = :reason
+            WHERE id = :id AND (state, state_reason) <> (:state, :reason)
+            """
+        ),
+        {"id": connection_id, "state": state, "reason": reason},
+    )
 
 
 def as_connection(row: sa.Row[Any], credentials: Credentials) -> CrmConnection:
@@ -138,6 +153,7 @@ def settle(
     written_id: str | None,
     digest: bytes | None,
     writes: int,
+    reads: int,
 ) -> bool:
     """Record what the CRM now holds; return whether it was asked for again meanwhile."""
     row = connection.execute(
@@ -145,7 +161,7 @@ def settle(
             """
             UPDATE crm_write SET state = CASE WHEN wanted > :answered THEN 'wanted' ELSE :state END,
               written = :answered, written_at = :at, written_id = :written_id, content_digest = :digest,
-              writes = writes + :writes, attempts = 0, next_at = NULL, error = ''
+              writes = writes + :writes, reads = reads + :reads, attempts = 0, next_at = NULL, error = ''
             WHERE id = :id RETURNING wanted > :answered AS again
             """
         ),
@@ -157,6 +173,7 @@ def settle(
             "written_id": written_id,
             "digest": digest,
             "writes": writes,
+            "reads": reads,
         },
     ).one()
     return bool(row.again)
@@ -189,5 +206,7 @@ def _write(row: sa.Row[Any]) -> CrmWrite:
         written_id=row.written_id,
         written_at=row.written_at,
         attempts=row.attempts,
+        writes=row.writes,
+        reads=row.reads,
         error=row.error,
     )

@@ -224,6 +224,7 @@ discovered_message = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "account_id", "provider_id"),
     sa.CheckConstraint("state in ('pending','stored','filtered','gone','parked')", name="state"),
     _to("account", "account_id"),
+    sa.Index("ix_discovered_message_discovered_at", "discovered_at", postgresql_using="brin"),
     sa.Index("ix_discovered_message_parked", "team_id", "account_id", postgresql_where=sa.text("state = 'parked'")),
     sa.Index(
         "ix_discovered_message_pending",
@@ -292,9 +293,7 @@ conversation_alias = sa.Table(
     "conversation_alias",
     metadata,
     _team(),
-    sa.Column(
-        "key", BYTEA, nullable=False
-    ),  # what linking.threads.keys made
+    sa.Column("key", BYTEA, nullable=False),  # what linking.threads.keys made
     sa.Column("message_id", sa.BigInteger, nullable=False),
     _flag("claimed"),  # the message only refers to it (References); false: it is a fact about the message
     sa.PrimaryKeyConstraint("team_id", "key", "message_id"),
@@ -515,13 +514,12 @@ crm_write = sa.Table(
     _text("external_id", None),
     sa.Column("marker", UUID(as_uuid=False), nullable=False, server_default=sa.func.gen_random_uuid()),
     _text("state", "wanted"),  # wanted intended written parked removed
-    sa.Column(
-        "wanted", sa.BigInteger, nullable=False, server_default="1"
-    ),  # raised to ask for a look at the note
+    sa.Column("wanted", sa.BigInteger, nullable=False, server_default="1"),  # raised to ask for a look at the note
     sa.Column("written", sa.BigInteger, nullable=False, server_default="0"),  # the wanted this note answers
     sa.Column("content_digest", BYTEA),
     sa.Column("written_id", Text),  # the CRM's id of the note
     sa.Column("writes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reads", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_at", Time),
     sa.Column("written_at", Time),

@@ -1,0 +1,131 @@
+"""The one place that chooses implementations: settings in, a working installation, web application or worker out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import procrastinate
+
+from app import jobs, registry
+from app.installation import Installation, SystemClock
+from app.ports import Clock, CrmAdapter, CrmConnection, MailConnector, Services
+from app.settings import Settings
+from app.store import embedded
+from app.store.database import Database
+from app.store.roles import APP
+from app.store.secrets import SecretBox, open_box
+
+# A worker that was told to stop finishes what it does; a page or a note takes seconds.
+DRAIN_S = 30.0
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the database is: DATABASE_URL, else the embedded server that runs. Raises DatabaseUnreachable."""
+    return settings.database_url or embedded.attach(settings.data_dir)
+
+
+def open_installation(
+    settings: Settings,
+    url: str,
+    *,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+    pool_size: int = 10,
+) -> Installation:
+    """Connect to a migrated database and build every installed connector.
+
+    Raises SettingsError when the database role is not the application's, when the encryption key is not the one the
+    database was filled with, or when a vendor's settings are wrong.
+    """
+    database = Database(url, pool_size=pool_size)
+    database.check_role()
+    services = Services(
+        clock=clock or SystemClock(),
+        public_base_url=settings.public_base_url,
+        environ=os.environ if environ is None else environ,
+        database=database,
+    )
+    mail: dict[str, MailConnector] = {
+        provider: registry.mail_connector(provider, services) for provider in registry.names(registry.MAIL)
+    }
+
+    def open_crm(connection: CrmConnection) -> CrmAdapter:
+        return registry.crm_adapter(services, connection)
+
+    return Installation(settings, database, open_secrets(settings, database), services.clock, mail, open_crm)
+
+
+def open_secrets(settings: Settings, database: Database) -> SecretBox:
+    """Return the box for secrets at rest, having checked that its key is the database's own."""
+    return open_box(settings, database)
+
+
+class Worker:
+    """Runs jobs until it is stopped: in the foreground, or on a thread of its own (demo, tests)."""
+
+    def __init__(self, installation: Installation, url: str, *, concurrency: int | None = None) -> None:
+        self._concurrency = concurrency or installation.settings.worker_concurrency
+        # Jobs hold a connection each; without as many as run at once they would wait for one another.
+        self._app = procrastinate.App(connector=_connector(url))
+        jobs.add_tasks(self._app, installation)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT; the jobs at hand get 30 seconds to end."""
+        asyncio.run(self._run(install_signal_handlers=True))
+
+    def start(self) -> None:
+        """Run on a thread of its own until stop()."""
+        ready = threading.Event()
+
+        def main() -> None:
+            asyncio.run(self._run(install_signal_handlers=False, ready=ready))
+
+        self._thread = threading.Thread(target=main, name="worker", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """Stop the thread that start() began, after the jobs at hand."""
+        if self._loop is not None and self._running is not None:
+            self._loop.call_soon_threadsafe(self._running.cancel)
+        if self._thread is not None:
+            self._thread.join(DRAIN_S + 5)
+
+    async def _run(self, *, install_signal_handlers: bool, ready: threading.Event | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="job") as executor:
+            loop.set_default_executor(executor)
+            async with self._app.open_async():
+                self._loop = loop
+                self._running = asyncio.ensure_future(
+                    self._app.run_worker_async(
+                        concurrency=self._concurrency,
+                        fetch_job_polling_interval=1,
+                        shutdown_graceful_timeout=DRAIN_S,
+                        delete_jobs="successful",
+                        install_signal_handlers=install_signal_handlers,
+                    )
+                )
+                if ready is not None:
+                    ready.set()
+                try:
+                    await self._running
+                except asyncio.CancelledError:
+                    if install_signal_handlers:
+                        raise
+
+
+def _connector(url: str) -> procrastinate.PsycopgConnector:
+    """Return the queue's own connections, as the application's role."""
+
+    async def become_app(connection: object) -> None:
+        await connection.execute(f"SET ROLE {APP}")  # type: ignore[attr-defined]
+
+    return procrastinate.PsycopgConnector(conninfo=url, configure=become_app)

@@ -1,0 +1,86 @@
+"""Stores messages: reads their headers, places them in conversations, decides. One transaction for a batch.
+
+The team's lock is held, so that two mailboxes that receive the same mail at the same time agree on its conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from app import deciding, links
+from app.linking import headers
+from app.linking.threads import Threads, keys
+from app.model import Account, ProviderMessage
+from app.store import conversations, merges, messages
+
+MERGE_WINDOW = timedelta(hours=1)
+
+
+def ingest(
+    connection: sa.Connection,
+    account: Account,
+    received: Sequence[ProviderMessage],
+    *,
+    authserv_id: str | None,
+    now: datetime,
+    retention: timedelta,
+) -> None:
+    """Store what one mailbox received, place it, and decide on every conversation it touched."""
+    if not received:
+        return
+    lock_team(connection, account.team_id)
+    around = deciding.surroundings(connection)
+    read = sorted(
+        (headers.read(m, account_id=account.id, ours=around.ours, authserv_id=authserv_id) for m in received),
+        key=lambda message: (message.at, message.mid_hash),
+    )
+    known = conversations.load(
+        connection, conversations.related(connection, {key.digest for message in read for key in keys(message)})
+    )
+    threads = Threads(
+        known,
+        around.ours,
+        merges_this_hour=merges.recent(connection, now - MERGE_WINDOW),
+        kept_apart=merges.kept_apart(connection, [conversation.id for conversation in known]),
+    )
+    for message in read:
+        threads.place(message)
+    written = messages.write(messages.Writing(connection, account.team_id, account.id, now, retention), known, threads)
+    links.want_notes(connection, account.team_id, written.orphaned_notes)
+    deciding.decide_all(connection, account.team_id, written.touched, around, now)
+
+
+def known_copies(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> frozenset[str]:
+    """Return which of these ids are stored already, so that no message is read twice."""
+    if not provider_ids:
+        return frozenset()
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT provider_id FROM message_copy
+            WHERE account_id = :account AND provider_id = ANY(:ids) AND deleted_at IS NULL
+            """
+        ),
+        {"account": account_id, "ids": sorted(provider_ids)},
+    )
+    return frozenset(rows.scalars())
+
+
+def refresh_notes(connection: sa.Connection, team_id: int, conversation_ids: Collection[int]) -> None:
+    """Ask for the notes of these conversations to be looked at: a copy was deleted or shown to other people."""
+    wanted = {
+        (conversation.id, conversation.primary_link.ref)
+        for conversation in conversations.load(connection, conversation_ids)
+        if conversation.primary_link is not None
+    }
+    links.want_notes(connection, team_id, wanted)
+
+
+def lock_team(connection: sa.Connection, team_id: int) -> None:
+    """Hold the team's conversations until the transaction ends."""
+    connection.execute(
+        sa.text("SELECT pg_advisory_xact_lock(hashtextextended('threadlink.ingest', :team))"), {"team": team_id}
+    )

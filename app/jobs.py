@@ -1,0 +1,300 @@
+"""The Procrastinate tasks and their schedules, one short function each, and what each class of error leads to.
+
+Arguments are ids only; a job reads everything else from the rows. Nothing here decides anything about mail.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import procrastinate
+import sqlalchemy as sa
+import structlog
+
+from app import subscriptions, sync, writes
+from app.errors import (
+    AccessRevoked,
+    AdminBlocked,
+    ApplicationMisconfigured,
+    Conflict,
+    CursorExpired,
+    Gone,
+    MailboxUnavailable,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    TransientError,
+    Unavailable,
+    Unsupported,
+)
+from app.installation import Installation
+from app.store import accounts, crm, lookups, queue
+from app.store.accounts import AccountState
+
+log = structlog.get_logger(__name__)
+
+AUDIT_WINDOW = timedelta(hours=48)
+RENEW_BEFORE = timedelta(days=6)
+LONGEST_WAIT_S = 3600.0
+STALLED_AFTER_S = 30.0
+# How many rows a schedule looks at in one run; the next run takes the rest.
+SCHEDULE_LIMIT = 10_000
+# For what nobody foresaw (a bug, a database that restarts): a few tries, then the failed job is there to be seen.
+RETRY = procrastinate.RetryStrategy(max_attempts=6, exponential_wait=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What follows an error of a vendor, for the account or the CRM write that met it."""
+
+    state: AccountState | None = None  # the account's new state; None leaves it as it is
+    wait_s: float | None = None  # try again after this long; None: growing with each failure
+    again: bool = True  # False: only a person leads on
+
+
+# The one place that says what a class of error leads to (README, "Errors"). A test holds it to every leaf.
+ACTIONS: Mapping[type[ProviderError], Action] = {
+    RateLimited: Action("throttled"),
+    Unavailable: Action("degraded"),
+    CursorExpired: Action(wait_s=LONGEST_WAIT_S),  # the recovery itself found no position
+    AccessRevoked: Action("reauth_required", again=False),
+    AdminBlocked: Action("admin_blocked", again=False),
+    MailboxUnavailable: Action("mailbox_unavailable", wait_s=86_400),
+    Gone: Action(again=False),
+    Rejected: Action(again=False),
+    Unsupported: Action(again=False),
+    ApplicationMisconfigured: Action(wait_s=900),  # no account is touched: the operator is told
+}
+
+
+def add_tasks(app: procrastinate.App, installation: Installation) -> None:
+    """Register every task on a fresh app, under the names that store.queue enqueues."""
+
+    def of_account(work: Callable[[Installation, int, int], None]) -> None:
+        @app.task(name=work.__name__, retry=RETRY)
+        def task(team_id: int, account_id: int) -> None:
+            work(installation, team_id, account_id)
+
+    def scheduled(cron: str, work: Callable[[Installation], None]) -> None:
+        @app.periodic(cron=cron)
+        @app.task(name=work.__name__)
+        def task(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
+            work(installation)
+
+    for work in (sync_account, wake_account, renew_subscription, audit_account):
+        of_account(work)
+
+    @app.task(name="crm_write", retry=RETRY)
+    def write(team_id: int, write_id: int) -> None:
+        crm_write(installation, team_id, write_id)
+
+    @app.task(name="refresh_mirror", retry=RETRY)
+    def refresh_mirror(team_id: int) -> None:
+        sync.refresh_mirror(installation, team_id, max_age_s=0)
+
+    scheduled("* * * * *", poll_quiet)
+    scheduled("* * * * *", write_due)
+    scheduled("*/10 * * * *", renew_subscriptions)
+    scheduled("17 * * * *", audit_windows)
+    scheduled("42 3 * * *", purge_bodies)
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="retry_stalled")
+    async def retry_stalled(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
+        """Start the jobs of workers that died again."""
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
+            await app.job_manager.retry_job(job)
+
+
+# --- one account ---
+
+
+def sync_account(installation: Installation, team_id: int, account_id: int) -> None:
+    """Bring one mailbox up to date until no hint is left."""
+    database = installation.database
+    with database.for_team(team_id) as connection:
+        hint = queue.take(connection, account_id)
+        account = accounts.account_by_id(connection, account_id)
+        throttled_until = accounts.throttled_until(connection, account_id)
+    if account is None or account.state not in accounts.WORKING_STATES:
+        return
+    if throttled_until and throttled_until > installation.clock.now():
+        return  # a wake_account waits for that moment
+    while hint.is_open:
+        try:
+            synced = sync.sync_account(installation, team_id, account_id, until=hint.position)
+        except ProviderError as error:
+            _account_failed(installation, team_id, account_id, error)
+            return
+        except (NotFound, Conflict) as error:  # deleted, or another worker moved on: it has the newer position
+            log.info("sync_superseded", account=account_id, error=type(error).__name__)
+            return
+        with database.for_team(team_id) as connection:
+            hint = queue.synced(connection, account_id, hint.generation)
+            if synced.again_at is not None:
+                _wake(connection, installation, team_id, account_id, synced.again_at)
+
+
+def wake_account(installation: Installation, team_id: int, account_id: int) -> None:
+    """Hint an account that asked to be read again at this time."""
+    with installation.database.for_team(team_id) as connection:
+        account = accounts.account_by_id(connection, account_id)
+        if account is not None and account.state == "mailbox_unavailable":
+            accounts.set_state(connection, account_id, "degraded", installation.clock.now())
+        queue.hint_accounts(connection, [account_id])
+
+
+def renew_subscription(installation: Installation, team_id: int, account_id: int) -> None:
+    """Renew one account's registration for pushes, and read what came before it stood."""
+    try:
+        subscriptions.renew(installation, team_id, account_id)
+    except ProviderError as error:
+        _account_failed(installation, team_id, account_id, error)
+        return
+    with installation.database.for_team(team_id) as connection:
+        queue.hint_accounts(connection, [account_id])
+
+
+def audit_account(installation: Installation, team_id: int, account_id: int) -> None:
+    """Compare the last 48 hours of one mailbox with what was discovered."""
+    try:
+        missing = sync.audit_account(installation, team_id, account_id, AUDIT_WINDOW)
+    except ProviderError as error:
+        _account_failed(installation, team_id, account_id, error)
+        return
+    if missing:
+        log.warning("audit_found_missing", account=account_id, missing=missing)
+        with installation.database.for_team(team_id) as connection:
+            queue.hint_accounts(connection, [account_id])
+
+
+# --- one note ---
+
+
+def crm_write(installation: Installation, team_id: int, write_id: int) -> None:
+    """Bring one CRM note up to date."""
+    try:
+        again_at = writes.bring_up_to_date(installation, team_id, write_id)
+    except ProviderError as error:
+        _write_failed(installation, team_id, write_id, error)
+        return
+    if again_at is not None:
+        with installation.database.for_team(team_id) as connection:
+            _write_again(connection, installation, team_id, write_id, again_at)
+
+
+# --- schedules ---
+
+
+def renew_subscriptions(installation: Installation) -> None:
+    """Enqueue a renewal for each account whose registration ends soon or is missing."""
+    with installation.database.without_team() as connection:
+        due = lookups.due_subscriptions(connection, installation.clock.now() + RENEW_BEFORE, SCHEDULE_LIMIT)
+        queue.defer(connection, "renew_subscription", [_account_job(*ids, kind="renew") for ids in due])
+
+
+def poll_quiet(installation: Installation) -> None:
+    """Hint each account without a push or a read for the poll period."""
+    before = installation.clock.now() - timedelta(seconds=installation.settings.poll_quiet_s)
+    with installation.database.without_team() as connection:
+        quiet = lookups.quiet_accounts(connection, before, SCHEDULE_LIMIT)
+        queue.hint_accounts(connection, sorted(account_id for _, account_id in quiet))
+
+
+def write_due(installation: Installation) -> None:
+    """Enqueue the notes that are owed and that no job looks after."""
+    with installation.database.without_team() as connection:
+        due = lookups.due_crm_writes(connection, installation.clock.now(), SCHEDULE_LIMIT)
+        queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for team_id, write_id in due])
+
+
+def audit_windows(installation: Installation) -> None:
+    """Start the audit of every account whose last one is a day old."""
+    before = installation.clock.now() - timedelta(days=1)
+    with installation.database.without_team() as connection:
+        due = lookups.due_audits(connection, before, SCHEDULE_LIMIT)
+        queue.defer(connection, "audit_account", [_account_job(*ids, kind="audit") for ids in due])
+
+
+def purge_bodies(installation: Installation) -> None:
+    """Erase message texts whose retention is over."""
+    with installation.database.without_team() as connection:
+        lookups.purge_bodies(connection, installation.clock.now(), SCHEDULE_LIMIT)
+
+
+# --- what errors lead to ---
+
+
+def _account_failed(installation: Installation, team_id: int, account_id: int, error: ProviderError) -> None:
+    action = ACTIONS[type(error)]
+    now = installation.clock.now()
+    log.warning(
+        "account_failed",
+        account=account_id,
+        error=type(error).__name__,
+        operation=error.operation,
+        provider=error.provider,
+        state=action.state,
+    )
+    with installation.database.for_team(team_id) as connection:
+        failures = accounts.failed(connection, account_id, type(error).__name__)
+        until = now + timedelta(seconds=_wait_s(action, error, failures)) if action.again else None
+        if action.state is not None:
+            accounts.set_state(connection, account_id, action.state, now, reason=action.state, throttled_until=until)
+        if until is not None:
+            _wake(connection, installation, team_id, account_id, until)
+
+
+def _write_failed(installation: Installation, team_id: int, write_id: int, error: ProviderError) -> None:
+    action = ACTIONS[type(error)]
+    log.warning("crm_write_failed", write=write_id, error=type(error).__name__, operation=error.operation)
+    with installation.database.for_team(team_id) as connection:
+        note = crm.lock_note(connection, write_id)
+        if note is None:
+            return
+        until = installation.clock.now() + timedelta(seconds=_wait_s(action, error, note.attempts))
+        crm.postpone(
+            connection,
+            write_id,
+            until=until if action.again else None,
+            error=type(error).__name__,
+            parked=not action.again,
+        )
+        if action.again:
+            _write_again(connection, installation, team_id, write_id, until)
+
+
+def _wake(connection: sa.Connection, installation: Installation, team_id: int, account_id: int, at: datetime) -> None:
+    queue.defer(
+        connection,
+        "wake_account",
+        [({"team_id": team_id, "account_id": account_id}, None)],
+        at=installation.due(at),
+    )
+
+
+def _write_again(
+    connection: sa.Connection, installation: Installation, team_id: int, write_id: int, at: datetime
+) -> None:
+    queue.defer(connection, "crm_write", [_write_job(team_id, write_id)], at=installation.due(at))
+
+
+def _write_job(team_id: int, write_id: int) -> tuple[dict[str, int], str]:
+    return {"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}"
+
+
+def _account_job(team_id: int, account_id: int, kind: str) -> tuple[dict[str, int], str]:
+    return {"team_id": team_id, "account_id": account_id}, f"{kind}:{account_id}"
+
+
+def _wait_s(action: Action, error: ProviderError, failures: int) -> float:
+    """Return how long to wait: what the vendor asked for, the action's own wait, or doubling with full jitter."""
+    if action.wait_s is not None:
+        return action.wait_s
+    asked = error.retry_after_s if isinstance(error, TransientError) and error.retry_after_s else 0.0
+    growing = min(2.0 ** min(failures + 1, 12), LONGEST_WAIT_S)
+    return max(asked, 1 + random.random() * growing)  # noqa: S311 - jitter, not a secret

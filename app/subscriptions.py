@@ -1,0 +1,28 @@
+"""Keeps pushes alive: registrations are renewed well before they end, and own addresses follow the provider's."""
+
+from __future__ import annotations
+
+from app.installation import Installation
+from app.ports import Mailbox
+from app.store import accounts
+
+
+def renew(installation: Installation, team_id: int, account_id: int) -> None:
+    """Create or renew an account's subscription and read its own addresses again.
+
+    The cursor is not touched. Raises the connector's ProviderError.
+    """
+    with installation.database.for_team(team_id) as connection:
+        account = accounts.account_by_id(connection, account_id)
+    if account is None or account.state not in accounts.WORKING_STATES:
+        return
+    connector = installation.mail[account.provider]
+    mailbox = Mailbox(account, installation.credentials_of(account))
+    subscription = connector.subscribe(mailbox) if connector.capabilities.subscriptions else None
+    addresses = connector.own_addresses(mailbox)
+    with installation.database.for_team(team_id) as connection:
+        if subscription is not None:
+            accounts.set_subscription(connection, account_id, subscription)
+        accounts.set_own_addresses(connection, account_id, addresses)
+        if account.state == "connecting":
+            accounts.set_state(connection, account_id, "live", installation.clock.now())

@@ -1,0 +1,221 @@
+"""Brings one mailbox up to date: list changes, fetch, ingest, decide. One page, read from top to bottom.
+
+The cursor moves in the transaction that records the ids it covers; a message leaves the queue of discovered messages
+in the transaction that stores it. So a crash anywhere loses nothing, and running again adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from app import ingest, links, mirror
+from app.errors import CursorExpired, PermanentError, ProviderError, TransientError
+from app.installation import Installation
+from app.model import Account
+from app.ports import (
+    ChangePage,
+    FailedMessage,
+    Fetched,
+    FetchOutcome,
+    FilteredMessage,
+    GoneMessage,
+    Mailbox,
+    MailConnector,
+)
+from app.store import accounts, discovered
+from app.store import crm as crm_rows
+
+# A provider's index may lag its notification: ask again after 2, 5, 15 and 60 seconds, then leave it to the poll.
+LAG_WAITS_S = (2, 5, 15, 60)
+# A message that cannot be read is tried this often before it is parked for a person to look at.
+MAX_ATTEMPTS = 12
+# How far before the last good moment a recovery starts.
+RECOVERY_MARGIN = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a run did, and when to come back without being asked (None: when the next hint comes)."""
+
+    discovered: int
+    stored: int
+    again_at: datetime | None
+
+
+def sync_account(installation: Installation, team_id: int, account_id: int, *, until: str | None = None) -> Synced:
+    """Read what changed in one mailbox, store it and decide on it; `until` is the position a notification named.
+
+    Raises ProviderError when the mailbox cannot be read at all; what was discovered before that stays.
+    """
+    with installation.database.for_team(team_id) as connection:
+        account = accounts.account(connection, account_id)
+        position, history_from, last_sync_at = accounts.position(connection, account_id)
+        if position.cursor is None:
+            accounts.set_state(connection, account_id, "backfilling", installation.clock.now())
+    connector = installation.mail[account.provider]
+    mailbox = Mailbox(account, installation.credentials_of(account), history_from)
+    refresh_mirror(installation, team_id)
+
+    found, complete = _discover(installation, connector, mailbox, position, until, last_sync_at)
+    stored = _drain(installation, connector, mailbox)
+
+    now = installation.clock.now()
+    with installation.database.for_team(team_id) as connection:
+        accounts.synced(connection, account_id, now)
+        due = [discovered.next_due(connection, account_id)]
+        if not complete:
+            due.append(_lag_over(accounts.last_push_at(connection, account_id), now))
+    return Synced(found, stored, min((at for at in due if at is not None), default=None))
+
+
+def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int | None = None) -> None:
+    """Bring the local copy of the CRM up to date when it is older than allowed, and let links follow their items."""
+    allowed_s = installation.settings.mirror_max_age_s if max_age_s is None else max_age_s
+    for crm in installation.crm_connections(team_id):
+        try:
+            changed = mirror.refresh_if_stale(
+                installation.database, installation.open_crm(crm), crm, installation.clock, max_age_s=allowed_s
+            )
+        except (
+            ThreadlinkError
+        ) as error:  # mail is stored and decided on what the mirror holds; the doctor shows its age
+            installation.note_crm_trouble(crm, error)
+            continue
+        if changed is None:
+            continue
+        with installation.database.for_team(team_id) as connection:
+            crm_rows.set_state(connection, crm.id, "live", "")
+            links.follow_items(connection, team_id, changed, installation.clock.now())
+
+
+def audit_account(installation: Installation, team_id: int, account_id: int, window: timedelta) -> int:
+    """Compare what the provider lists for the last days with what was discovered; return how many were missing."""
+    with installation.database.for_team(team_id) as connection:
+        account = accounts.account(connection, account_id)
+    connector = installation.mail[account.provider]
+    mailbox = Mailbox(account, installation.credentials_of(account))
+    now = installation.clock.now()
+    missing = 0
+    for changes in connector.list_window(mailbox, now - window):
+        with installation.database.for_team(team_id) as connection:
+            missing += discovered.record(connection, team_id, account_id, changes, now)["pending"]
+    with installation.database.for_team(team_id) as connection:
+        accounts.audited(connection, account_id, now)
+    return missing
+
+
+def _lag_over(last_push_at: datetime | None, now: datetime) -> datetime | None:
+    """Return when to ask again for what a push promised and the provider does not show yet; None to give up."""
+    waited_s = (now - last_push_at).total_seconds() if last_push_at else LAG_WAITS_S[-1]
+    wait_s = next((wait_s for wait_s in LAG_WAITS_S if waited_s < wait_s), None)
+    return now + timedelta(seconds=wait_s) if wait_s else None
+
+
+def _discover(
+    installation: Installation,
+    connector: MailConnector,
+    mailbox: Mailbox,
+    position: discovered.Position,
+    until: str | None,
+    last_sync_at: datetime | None,
+) -> tuple[int, bool]:
+    """Record every page of changes, moving the cursor with each; return how many ids, and whether all were shown."""
+    pages = connector.list_changes(mailbox, position.cursor, until)
+    try:
+        return _record_pages(installation, mailbox.account, position, pages)
+    except CursorExpired:
+        since = (last_sync_at or mailbox.history_from or installation.clock.now()) - RECOVERY_MARGIN
+    with installation.database.for_team(mailbox.account.team_id) as connection:
+        position, _, _ = accounts.position(connection, mailbox.account.id)
+    return _record_pages(installation, mailbox.account, position, connector.recover(mailbox, since))
+
+
+def _record_pages(
+    installation: Installation, account: Account, position: discovered.Position, pages: Iterable[ChangePage]
+) -> tuple[int, bool]:
+    found, complete = 0, True
+    for page in pages:
+        now = installation.clock.now()
+        with installation.database.for_team(account.team_id) as connection:
+            position, touched = discovered.record_page(connection, account.team_id, account.id, page, position, now)
+            ingest.refresh_notes(connection, account.team_id, touched)
+        found += len(page.changes)
+        complete = page.complete
+    return found, complete
+
+
+def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbox) -> int:
+    """Fetch and store the pending messages batch by batch; return how many were stored."""
+    account, stored = mailbox.account, 0
+    while True:
+        now = installation.clock.now()
+        with installation.database.for_team(account.team_id) as connection:
+            batch = discovered.pending(connection, account.id, connector.capabilities.batch_size, now)
+            known = ingest.known_copies(connection, account.id, batch)
+            discovered.settle(connection, account.id, [(provider_id, "stored", "") for provider_id in known], now)
+        if not batch:
+            return stored
+        wanted = [provider_id for provider_id in batch if provider_id not in known]
+        outcomes = connector.fetch(mailbox, wanted) if wanted else []
+        stored += _store(installation, connector, account, outcomes)
+
+
+def _store(
+    installation: Installation, connector: MailConnector, account: Account, outcomes: Sequence[FetchOutcome]
+) -> int:
+    """Store a batch in one transaction; when one message breaks it, store one by one and park that one."""
+    try:
+        with installation.database.for_team(account.team_id) as connection:
+            return _store_batch(installation, connection, connector, account, outcomes)
+    except (ValueError, TypeError, LookupError, RecursionError, sa.exc.DataError) as error:
+        if len(outcomes) > 1:
+            return sum(_store(installation, connector, account, [outcome]) for outcome in outcomes)
+        poison, why = outcomes[0].provider_id, f"unreadable: {type(error).__name__}"
+        with installation.database.for_team(account.team_id) as connection:
+            discovered.settle(connection, account.id, [(poison, "parked", why)], installation.clock.now())
+        return 0
+
+
+def _store_batch(
+    installation: Installation,
+    connection: sa.Connection,
+    connector: MailConnector,
+    account: Account,
+    outcomes: Sequence[FetchOutcome],
+) -> int:
+    now = installation.clock.now()
+    messages = [outcome.message for outcome in outcomes if isinstance(outcome, Fetched)]
+    ingest.ingest(
+        connection,
+        account,
+        messages,
+        authserv_id=connector.capabilities.authserv_id,
+        now=now,
+        retention=timedelta(days=installation.settings.body_retention_days),
+    )
+    settled = [(message.provider_id, "stored", "") for message in messages]
+    settled += [(o.provider_id, "filtered", o.rule) for o in outcomes if isinstance(o, FilteredMessage)]
+    gone = [o.provider_id for o in outcomes if isinstance(o, GoneMessage)]
+    ingest.refresh_notes(connection, account.team_id, discovered.erase(connection, account.id, gone, now))
+    failed = [o for o in outcomes if isinstance(o, FailedMessage)]
+    settled += [
+        (o.provider_id, "parked", type(o.error).__name__) for o in failed if isinstance(o.error, PermanentError)
+    ]
+    tried = discovered.attempts(connection, account.id, [o.provider_id for o in failed])
+    retried = []
+    for outcome in failed:
+        if not isinstance(outcome.error, TransientError):
+            continue
+        attempt = tried.get(outcome.provider_id, 0) + 1
+        if attempt >= MAX_ATTEMPTS:
+            settled.append((outcome.provider_id, "parked", type(outcome.error).__name__))
+            continue
+        wait_s = max(outcome.error.retry_after_s or 0, min(2.0**attempt, 3600))
+        retried.append((outcome.provider_id, type(outcome.error).__name__, now + timedelta(seconds=wait_s)))
+    discovered.settle(connection, account.id, settled, now)
+    discovered.retry(connection, account.id, retried)
+    return len(messages)
