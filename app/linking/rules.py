@@ -39,9 +39,8 @@ def auto_link_off(situation: Situation) -> Decision | None:
     accounts = situation.given.accounts
     if any(account.auto_link for account in accounts):
         return None
-    return _decision(
-        situation, "none", "auto_link_off", {"account": _one_or_many(account.address for account in accounts)}
-    )
+    addresses = sorted(account.address for account in accounts)
+    return _decision(situation, "none", "auto_link_off", {"account": _one_or_many(addresses)})
 
 
 def internal_only(situation: Situation) -> Decision | None:
