@@ -19,15 +19,6 @@ class TeamName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How many accounts, messages or CRM writes (`what`) are in a state, over all teams."""
-
-    what: str
-    state: str
-    number: int
-
-
 # --- teams ---
 
 
@@ -98,12 +89,6 @@ def due_crm_writes(connection: sa.Connection, now: datetime, limit: int) -> list
 def purge_bodies(connection: sa.Connection, now: datetime, limit: int) -> int:
     """Erase at most `limit` message texts whose retention is over; return how many it were."""
     return int(_value(connection, "threadlink_purge_bodies(:now, :limit)", now=now, limit=limit))
-
-
-def totals(connection: sa.Connection) -> list[Total]:
-    """Count accounts and CRM writes by state, and the messages that are pending or parked: for /metrics."""
-    rows = connection.execute(sa.text("SELECT what, state, number FROM threadlink_totals() ORDER BY what, state"))
-    return [Total(row.what, row.state, row.number) for row in rows]
 
 
 def _value(connection: sa.Connection, function: str, **parameters: object) -> Any:
