@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.errors import Conflict, NotFound, ProviderError
+from app.errors import Conflict, NotAllowed, NotFound, ProviderError
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Account, AccountKind, Member
@@ -201,6 +201,23 @@ def resume(installation: Installation, team_id: int, account_id: int) -> bool:
             return False
         queue.hint_accounts(connection, [account_id])
     return True
+
+
+def set_auto_link(connection: sa.Connection, member: Member, address: str, auto_link: bool, now: datetime) -> None:
+    """Flip an account's auto-link switch; nothing is linked retroactively (S4).
+
+    The owner flips a personal account's, collaborators and administrators a team account's. Raises NotFound,
+    NotAllowed (not_owner).
+    """
+    account = accounts.account_by_address(connection, normalize(address) or "")
+    if account is None:
+        raise NotFound
+    is_shared_by = member.id in account.collaborator_ids or member.role == "admin"
+    if not (account.owner_id == member.id if account.kind == "personal" else is_shared_by):
+        raise NotAllowed("not_owner")
+    accounts.set_auto_link(connection, account.id, auto_link)
+    detail = {"account": account.public_id, "auto_link": auto_link}
+    _audit(connection, account.team_id, member.id, "set_auto_link", detail, now)
 
 
 def disconnect(

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,7 @@ from app.scenario.run import Delivery
 from app.serving import serve_locally
 from app.settings import Settings, load_settings
 from app.store import accounts as account_rows
-from app.store import conversations, crm, decisions, embedded, queue, teams
+from app.store import conversations, crm, decisions, embedded, lookups, queue, teams
 from app.store.decisions import StoredDecision
 from app.store.migrate import migrate
 
@@ -245,15 +245,17 @@ class Stage:
 
     def _make_team(self) -> None:
         scene = self.scenario
-        self._team_id = teams.create(
-            self.installation.database,
-            "Demo",
-            domains=scene.team.domains,
-            plan=scene.team.plan,
-            locale=scene.locale,
-            policy=scene.team.policy,
-        )
+        with self.installation.database.without_team() as connection:
+            self._team_id = lookups.add_team(connection, "Demo")
+        policy = asdict(scene.team.policy)
         with self._team() as connection:
+            teams.configure(
+                connection,
+                domains=scene.team.domains,
+                plan=scene.team.plan,
+                locale=scene.locale,
+                policy={**policy, "blocklist": sorted(policy["blocklist"])},
+            )
             for member in scene.members:
                 teams.add_member(connection, self._team_id, member.name, member.email, member.role)
             self._members = {member.email: member for member in teams.members(connection)}
@@ -316,7 +318,7 @@ class Stage:
         if isinstance(action, scenes.UndoAction):
             links.undo(connection, acting, self._batches[action.event])
         elif isinstance(action, scenes.SetAccountAction):
-            accounts.set_auto_link(connection, acting.member, action.address, action.auto_link)
+            accounts.set_auto_link(connection, acting.member, action.address, action.auto_link, acting.now)
         else:
             self._act_on_one(connection, acting, action)
         return ActionOutcome()

@@ -130,6 +130,11 @@ def throttled_until(connection: sa.Connection, account_id: int) -> datetime | No
     ).scalar()
 
 
+def last_push_at(connection: sa.Connection, account_id: int) -> datetime | None:
+    """Return when the provider last pushed something about the mailbox."""
+    return connection.execute(sa.text("SELECT last_push_at FROM account WHERE id = :id"), {"id": account_id}).scalar()
+
+
 def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
     """Return the provider's stable id of the person or mailbox behind an account."""
     return connection.execute(
@@ -319,6 +324,16 @@ def set_auto_link(connection: sa.Connection, account_id: int, auto_link: bool) -
         "UPDATE account SET auto_link = :value WHERE id = :id AND auto_link <> :value",
         account_id,
         auto_link,
+    )
+
+
+def set_visibility(connection: sa.Connection, account_id: int, visibility: Level) -> bool:
+    """Set who may read an account's conversations where they have no setting of their own; True when that changed."""
+    return _changed(
+        connection,
+        "UPDATE account SET visibility = :value WHERE id = :id AND visibility <> :value",
+        account_id,
+        visibility,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,6 +33,21 @@ def team(connection: sa.Connection) -> Team | None:
     if row is None:
         return None
     return Team(row.id, str(row.public_id), row.name, row.plan, row.locale, tuple(row.domains), row.policy)
+
+
+def configure(
+    connection: sa.Connection,
+    *,
+    domains: Sequence[str],
+    plan: str = "unrestricted",
+    locale: str = "en",
+    policy: Mapping[str, Any] | None = None,
+) -> None:
+    """Set what a team is: its mail domains, plan, language and policy (the fields of model.Policy)."""
+    connection.execute(
+        sa.text("UPDATE team SET domains = :domains, plan = :plan, locale = :locale, policy = CAST(:policy AS jsonb)"),
+        {"domains": sorted(domains), "plan": plan, "locale": locale, "policy": json.dumps(policy or {})},
+    )
 
 
 def add_member(
