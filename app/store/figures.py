@@ -19,6 +19,12 @@ class Behind:
     found_by_poll_share: float
 
 
+def totals(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """Return (what, state, how many) of accounts, unstored messages and CRM writes."""
+    rows = connection.execute(sa.text("SELECT what, state, number FROM threadlink_totals() ORDER BY what, state"))
+    return [(row.what, row.state, row.number) for row in rows]
+
+
 def jobs(connection: sa.Connection) -> Mapping[str, int]:
     """Return how many jobs wait (todo), run (doing) or were given up (failed)."""
     rows = connection.execute(

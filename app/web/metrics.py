@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from app.errors import DatabaseUnreachable
 from app.installation import Installation
-from app.store import figures, lookups
+from app.store import figures
 
 log = structlog.get_logger(__name__)
 
@@ -67,12 +67,12 @@ class _Stored:
 
 
 def _read(connection: sa.Connection, installation: Installation) -> Iterator[Metric]:
-    totals = lookups.totals(connection)
+    totals = figures.totals(connection)
     for what, name, text in _TOTALS:
         family = GaugeMetricFamily(name, text, labels=["state"])
-        for total in totals:
-            if total.what == what:
-                family.add_metric([total.state], total.number)
+        for counted, state, number in totals:
+            if counted == what:
+                family.add_metric([state], number)
         yield family
     waiting = GaugeMetricFamily(
         "threadlink_jobs", "Jobs of the queue: todo, doing, or given up (failed).", labels=["state"]
