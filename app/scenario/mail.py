@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from email.errors import HeaderParseError
 from email.header import Header
 from email.parser import BytesHeaderParser
 from email.policy import compat32
@@ -42,7 +41,7 @@ def build_mail(scenario: Scenario, event: MailEvent, address: str) -> bytes:
     with_bcc = folder_of(scenario, event, address) == "sent"
     lines += [line for name, line in _generated(scenario, event, with_bcc=with_bcc) if name.lower() not in own]
     content = _content(scenario, event, own)
-    return (CRLF.join(lines) + CRLF + content).replace("\r\n", "\n").replace("\n", CRLF).encode("utf-8", "replace")
+    return (CRLF.join(lines) + CRLF + content).replace("\r\n", "\n").replace("\n", CRLF).encode()
 
 
 def folder_of(scenario: Scenario, event: MailEvent, address: str) -> str:
@@ -142,10 +141,7 @@ def _mailbox(written: str) -> str:
 def _encoded(text: str, name: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    try:
-        return Header(text, "utf-8", header_name=name).encode(linesep=CRLF)
-    except HeaderParseError:  # control characters that would start a header of their own
-        return " ".join(text.split())
+    return Header(text, "utf-8", header_name=name).encode(linesep=CRLF)
 
 
 def _content(scenario: Scenario, event: MailEvent, own: set[str]) -> str:

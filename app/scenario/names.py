@@ -37,12 +37,11 @@ class Names:
 
     def member(self, node: yaml.Node) -> str:
         """Return the e-mail of the member named by e-mail or by name."""
-        written = text_of(node, "a member")
-        return self._found(self.members, written if written in self.members else written.lower(), node, "member")
+        return self._found(self.members, node, "member")
 
     def account(self, node: yaml.Node) -> str:
         """Return the address of the account named by its address or an alias."""
-        return self._found(self.accounts, text_of(node, "an account").lower(), node, "account")
+        return self._found(self.accounts, node, "account")
 
     def message(self, node: yaml.Node) -> str:
         """Return the key of a message."""
@@ -79,12 +78,14 @@ class Names:
         return tuple(self.message(entry) for entry in node.value)
 
     def _known(self, known: set[str], node: yaml.Node, what: str) -> str:
-        written = text_of(node, f"a {what}")
+        written = text_of(node, f"the {what}")
         if written not in known:
             raise error_at(node, f"no {what} {written!r} in this scenario")
         return written
 
-    def _found(self, known: dict[str, str], written: str, node: yaml.Node, what: str) -> str:
-        if written not in known:
+    def _found(self, known: dict[str, str], node: yaml.Node, what: str) -> str:
+        written = text_of(node, f"the {what}")
+        found = known.get(written) or known.get(written.lower())
+        if found is None:
             raise error_at(node, f"no {what} {written!r} in this scenario")
-        return known[written]
+        return found

@@ -5,6 +5,7 @@ What the keys of a scenario mean stands in read.py, events.py and expectations.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ import yaml
 
 from app.errors import ScenarioError
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 NULL = "tag:yaml.org,2002:null"
 BOOL = "tag:yaml.org,2002:bool"
 INT = "tag:yaml.org,2002:int"
@@ -66,18 +68,18 @@ def text_of(node: yaml.Node, what: str) -> str:
     """Return a scalar as it is written: 42 and yes are text too."""
     if not isinstance(node, yaml.ScalarNode) or is_null(node):
         raise error_at(node, f"{what} must be text")
+    if SURROGATE.search(node.value):
+        raise error_at(node, f"{what} holds half a character (\\ud800 to \\udfff)")
     return str(node.value)
 
 
 def texts_of(node: yaml.Node, what: str) -> tuple[str, ...]:
-    """Return a list of texts; null is an empty list."""
+    """Return a list of texts."""
     return tuple(text_of(entry, f"an entry of {what}") for entry in nodes_of(node, what))
 
 
 def nodes_of(node: yaml.Node, what: str) -> list[yaml.Node]:
-    """Return the entries of a list; null is an empty list."""
-    if is_null(node):
-        return []
+    """Return the entries of a list."""
     if not isinstance(node, yaml.SequenceNode):
         raise error_at(node, f"{what} must be a list")
     return list(node.value)
@@ -151,11 +153,6 @@ class Section:
             if key not in allowed:
                 raise error_at(key_node, f"unknown key {key!r} in {what}; known are {', '.join(allowed)}")
             self._values[key] = value
-
-    @property
-    def line(self) -> int:
-        """The line on which the mapping begins, from 1."""
-        return self.node.start_mark.line + 1
 
     def error(self, message: str) -> ScenarioError:
         """Say what is wrong with the mapping as a whole."""
