@@ -16,6 +16,9 @@ from app.model import Direction, Message, Ours, Participant, Verdict
 
 MAX_RESULTS_CHARS = 16 * 1024
 
+# Which verdict counts when the copies of one message differ.
+_COUNTS_FIRST: tuple[Verdict, ...] = ("own", "pass", "fail", "weak")
+
 # A quoted string that is never closed takes the rest, so that nothing is scanned twice.
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[();]|\\.|[^"();\\]+', re.DOTALL)
 _RESULT = re.compile(r"\s*([a-z][a-z0-9-]{0,30})(?:/\d)?\s*=\s*([a-z]{1,30})", re.IGNORECASE)
@@ -57,9 +60,11 @@ def message_verdict(message: Message) -> Verdict:
     happened to another copy on its way (lists and forwarders break DMARC). Failing that the worst counts, unless
     somebody said of that copy that it is genuine. What a copy says remains a matter of that copy.
     """
-    verdicts = {copy.verdict for copy in message.copies if not (copy.verdict == "fail" and copy.genuine)}
-    order: tuple[Verdict, ...] = ("own", "pass", "fail", "weak")
-    return next((each for each in order if each in verdicts), "none")
+    verdicts = [copy.verdict for copy in message.copies if not (copy.verdict == "fail" and copy.genuine)]
+    for each in _COUNTS_FIRST:
+        if each in verdicts:
+            return each
+    return "none"
 
 
 def direction(message: Message, ours: Ours) -> Direction:
@@ -82,7 +87,10 @@ def direction(message: Message, ours: Ours) -> Direction:
 
 def sender(message: Message) -> Participant | None:
     """Return who a message says it is from; never the Sender or Reply-To header."""
-    return next((person for person in message.participants if person.role == "from"), None)
+    for person in message.participants:
+        if person.role == "from":
+            return person
+    return None
 
 
 def _judge(results: list[_Result], senders: Collection[str]) -> Verdict:

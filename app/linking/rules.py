@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from app.linking import authenticity
 from app.linking.addresses import is_blocked
 from app.linking.reasons import action_for
-from app.linking.situation import Look, Match, Situation, ref_order, sender_address
+from app.linking.situation import Look, Situation, ref_order, sender_address
 from app.model import Candidate, Decision, Item, ItemRef, Outcome, Tombstone
 
 Rule = Callable[[Situation], Decision | None]
@@ -50,7 +49,7 @@ def internal_only(situation: Situation) -> Decision | None:
 
 def sender_not_authenticated(situation: Situation) -> Decision | None:
     """T10: the provider says that the sender is not who the header claims."""
-    if authenticity.message_verdict(situation.arriving) != "fail":
+    if situation.verdict != "fail":
         return None
     return _decision(situation, "none", "sender_not_authenticated", {"address": sender_address(situation.arriving)})
 
@@ -107,7 +106,7 @@ def several_open_items(situation: Situation) -> Decision | None:
     fits = situation.fitting
     if len(fits) < 2:
         return None
-    params = {"person": _names(match for look in fits for match in look.matches), "n": len(fits)}
+    params = {"person": _one_or_many(match.name for look in fits for match in look.matches), "n": len(fits)}
     return _decision(situation, "ambiguous", "several_open_items", params, situation.candidates())
 
 
@@ -145,7 +144,9 @@ def no_open_item_group(situation: Situation) -> Decision | None:
 
 def no_open_item(situation: Situation) -> Decision:
     """Say that the known people have no item at all: the answer when no rule has one."""
-    return _decision(situation, "none", "no_open_item", {"person": _names(situation.matches)})
+    return _decision(
+        situation, "none", "no_open_item", {"person": _one_or_many(match.name for match in situation.matches)}
+    )
 
 
 RULES: tuple[Rule, ...] = (
@@ -196,7 +197,7 @@ def _decision(
 def _link(situation: Situation, reason: str, look: Look, **params: object) -> Decision:
     """Link to this item; a lead that appeared in the middle of the conversation is shown for review as well (C14)."""
     item = look.item
-    named: dict[str, object] = {**_named(item), "person": _names(look.matches), **params}
+    named: dict[str, object] = {**_named(item), "person": _one_or_many(match.name for match in look.matches), **params}
     if item.ref.kind == "lead" and situation.is_younger_than_conversation(item):
         named["review"] = "lead_younger_than_conversation"
     return _decision(situation, "link", reason, named, situation.candidates(), item)
@@ -217,12 +218,6 @@ def _tombstones(situation: Situation) -> dict[ItemRef, Tombstone]:
 
 def _named(item: Item) -> dict[str, object]:
     return {"item": item.title or str(item.ref), "kind": item.ref.kind, "state": item.state}
-
-
-def _names(matches: Iterable[Match]) -> str | list[str]:
-    """Name each person once, in the order of their references."""
-    people = {match.person.ref: match.name for match in matches}
-    return _one_or_many(people[ref] for ref in sorted(people, key=ref_order))
 
 
 def _one_or_many(values: Iterable[str]) -> str | list[str]:

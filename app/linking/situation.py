@@ -51,6 +51,7 @@ class Situation:
     arriving       the message that "arrives": the newest that is neither automated nor internal; without one, the
                    newest that is not internal; without that, the newest
     earlier_messages  how many messages stand before it
+    verdict        whether its sender is who the header claims
     counterparts   the addresses that are not ours. Who only appears on messages whose sender is proven false is
                    nobody (T10)
     matches        the CRM persons with a counterpart's address, primary or secondary (S6), by reference
@@ -69,10 +70,12 @@ class Situation:
         self._theirs = {address for address in addresses if not is_ours(address, given.ours)}
         self.earlier_messages = self._find_arriving()
         self.arriving = self.messages[self.earlier_messages]
+        verdicts = [authenticity.message_verdict(message) for message in self.messages]
+        self.verdict = verdicts[self.earlier_messages]
         self._honest = [
             (sender_address(message), people)
-            for message, people in zip(self.messages, self._people, strict=True)
-            if authenticity.message_verdict(message) != "fail"
+            for message, people, verdict in zip(self.messages, self._people, verdicts, strict=True)
+            if verdict != "fail"
         ]
         self.counterparts = {address for _, people in self._honest for address, _ in people} & self._theirs
         self.matches = self._find_matches()
@@ -102,13 +105,15 @@ class Situation:
         """Turn the looks into what a decision shows; `otherwise` is the code where nothing else rules the item out."""
         holders, strangers_fields = self._find_holders(), self._find_strangers_fields()
         return tuple(
-            Candidate(
-                look.item.ref,
-                look.item.title,
-                look.ruled_out or otherwise,
-                tuple(self._evidence(look, holders, strangers_fields)),
-            )
-            for look in self.looks
+            [
+                Candidate(
+                    look.item.ref,
+                    look.item.title,
+                    look.ruled_out or otherwise,
+                    tuple(self._evidence(look, holders, strangers_fields)),
+                )
+                for look in self.looks
+            ]
         )
 
     # --- working it out ---
@@ -164,21 +169,24 @@ class Situation:
 
     def _evidence(
         self, look: Look, holders: Mapping[str, list[str]], strangers_fields: Mapping[str, str]
-    ) -> Iterable[Evidence]:
+    ) -> list[Evidence]:
         """Say what speaks for an item, person by person, then about the item itself."""
+        found = []
         for match in look.matches:
             is_main = match.person.ref == look.item.person
             named = {"person": match.name, "address": match.addresses[0]}
-            yield Evidence("main_contact" if is_main else "participant", named)
-            for address in match.addresses:
-                if len(holders[address]) > 1:
-                    yield Evidence("shared_address", {"person": holders[address], "address": address})
+            found.append(Evidence("main_contact" if is_main else "participant", named))
+            found += [
+                Evidence("shared_address", {"person": holders[address], "address": address})
+                for address in match.addresses
+                if len(holders[address]) > 1
+            ]
             if strangers_fields.keys() >= set(match.addresses):
                 field = strangers_fields[match.addresses[0]]
-                yield Evidence("matched_through_recipient", {**named, "field": field})
-        is_younger = self.is_younger_than_conversation(look.item)
-        created = {"date": look.item.created_at.isoformat()}
-        yield Evidence("younger_than_conversation" if is_younger else "older_than_conversation", created)
+                found.append(Evidence("matched_through_recipient", {**named, "field": field}))
+        age = "younger_than_conversation" if self.is_younger_than_conversation(look.item) else "older_than_conversation"
+        found.append(Evidence(age, {"date": look.item.created_at.isoformat()}))
+        return found
 
     def _find_holders(self) -> dict[str, list[str]]:
         """Name the persons behind each matched address."""
