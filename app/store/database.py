@@ -60,6 +60,7 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         sa.event.listen(self.engine, "connect", self._prepare)
         sa.event.listen(self.engine, "reset", _reset)
+        sa.event.listen(self.engine, "handle_error", _drop_detail)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -155,6 +156,15 @@ def _reset(dbapi_connection: Any, _record: ConnectionPoolEntry, state: PoolReset
         dbapi_connection.autocommit = False
     if team:
         raise RuntimeError("A team's setting outlived its transaction: only Database.for_team may set it.")
+
+
+def _drop_detail(context: sa.engine.ExceptionContext) -> None:
+    """Cut an error down to its first sentence: DETAIL prints the row that failed, with whatever is in it."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        error.args = (error.diag.message_primary,)
+        if wrapped is not None:
+            wrapped.args = (f"({type(error).__name__}) {error.diag.message_primary}",)
 
 
 @contextmanager

@@ -59,7 +59,8 @@ SERVER_SETTINGS: Mapping[str, str] = {
     # Short statements by many connections: compiling them or splitting them over processes costs more than it gives.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # The log must not hold what is in the rows: no DETAIL, no statement, no parameter.
+    # The log must not hold what is in the rows: no failed statement (whoever sent it is told), no DETAIL, no parameter.
+    "log_min_messages": "log",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
     "log_parameter_max_length": "0",
