@@ -30,7 +30,6 @@ def blueprint(installation: Installation) -> Blueprint:
         connector = installation.mail.get(provider)
         if connector is None:
             abort(404)
-        request.max_content_length = LONGEST_BODY
         try:
             read = connector.read_push(_as_plain_data())
             if isinstance(read, Handshake):
@@ -55,11 +54,15 @@ def blueprint(installation: Installation) -> Blueprint:
 
 
 def _as_plain_data() -> PushRequest:
+    request.max_content_length = LONGEST_BODY + 1
+    body = request.get_data(cache=False)
+    if len(body) > LONGEST_BODY:  # without a Content-Length, Werkzeug cuts at the limit instead of refusing
+        abort(413)
     return PushRequest(
         method=request.method,
         headers={name.lower(): value for name, value in request.headers},
         args=request.args.to_dict(),
-        body=request.get_data(cache=False),
+        body=body,
     )
 
 

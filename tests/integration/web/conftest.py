@@ -1,0 +1,176 @@
+"""A web application on a real database, with a mail connector that does as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import accounts
+from app.errors import AccessRevoked, NotificationForged, NotificationMalformed, ProviderError
+from app.installation import Installation
+from app.model import Handshake, Member, Notification
+from app.ports import Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
+from app.settings import Settings
+from app.store import teams
+from app.store.database import Database
+from app.store.secrets import SecretBox
+from app.web.application import application
+
+ORIGIN = "https://threadlink.test"
+
+
+@dataclass
+class StoppedClock:
+    """A clock that stands still until it is moved."""
+
+    at: datetime = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, by: timedelta) -> None:
+        self.at += by
+
+
+@dataclass
+class ObedientMail:
+    """A mail connector: pushes are `mailbox@position`, consent is for whatever mailbox the test says."""
+
+    provider: str = "gmail"
+    capabilities: MailCapabilities = field(default_factory=lambda: MailCapabilities(25, 3600))
+    mailbox: ConnectedMailbox = field(
+        default_factory=lambda: ConnectedMailbox(
+            "ada@northwind.test", "user-1", "ada@northwind.test", {"refresh_token": "CANARY-refresh"}
+        )
+    )
+    fails_with: Exception | None = None
+    seen: list[PushRequest] = field(default_factory=list)
+    connected_with: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
+    disconnected: list[tuple[str, dict[str, Any], bool]] = field(default_factory=list)
+
+    def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
+        self.seen.append(request)
+        if self.fails_with is not None:
+            raise self.fails_with
+        if "validationToken" in request.args:
+            return Handshake(request.args["validationToken"])
+        if request.headers.get("authorization") != "Bearer good":
+            raise NotificationForged
+        try:
+            mailbox, position = request.body.decode().split(" ")
+        except ValueError:
+            raise NotificationMalformed from None
+        return [Notification(self.provider, mailbox, position)]
+
+    def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
+        return Authorization(
+            f"https://provider.test/consent?state={state}&hint={login_hint}&to={redirect_uri}",
+            {"verifier": "CANARY-pkce"},
+        )
+
+    def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedMailbox:
+        self.connected_with.append((dict(args), dict(kept)))
+        if "error" in args:
+            raise AccessRevoked(provider=self.provider, operation="connect")
+        if self.fails_with is not None:
+            raise self.fails_with
+        return self.mailbox
+
+    def disconnect(self, mailbox: Mailbox, *, last: bool) -> None:
+        self.disconnected.append((mailbox.account.mailbox, mailbox.credentials.read(), last))
+        if isinstance(self.fails_with, ProviderError):
+            raise self.fails_with
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+def mail() -> ObedientMail:
+    return ObedientMail()
+
+
+@pytest.fixture
+def installation(database: Database, clock: StoppedClock, mail: ObedientMail) -> Installation:
+    def no_crm(_connection: object) -> Any:
+        raise AssertionError("the web process asks no CRM")
+
+    settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
+    box = SecretBox([Fernet.generate_key().decode()])
+    return Installation(settings, database, box, clock, {"gmail": mail}, no_crm)  # type: ignore[dict-item]  # a part of it
+
+
+@pytest.fixture
+def app(installation: Installation) -> Flask:
+    return application(installation)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(autouse=True)
+def public_address(app: Flask) -> None:
+    """Let every test request come to the public address, as it does behind a proxy."""
+
+    class AtPublicAddress(FlaskClient):
+        def open(self, *args: Any, **kwargs: Any) -> Any:
+            kwargs.setdefault("base_url", ORIGIN)
+            return super().open(*args, **kwargs)
+
+    app.test_client_class = AtPublicAddress
+
+
+@pytest.fixture
+def team_id(database: Database, team: Callable[..., int]) -> int:
+    made = team("Northwind")
+    with database.for_team(made) as connection:
+        teams.configure(connection, domains=["northwind.test"])
+    return made
+
+
+@pytest.fixture
+def member(database: Database, team_id: int) -> Callable[[str], Member]:
+    """Make members of the team by address, or find them."""
+
+    def make(email: str = "ada@northwind.test") -> Member:
+        with database.for_team(team_id) as connection:
+            teams.add_member(connection, team_id, email.partition("@")[0].title(), email)
+            found = teams.member_by_email(connection, email)
+        assert found is not None
+        return found
+
+    return make
+
+
+@pytest.fixture
+def connect(
+    installation: Installation, mail: ObedientMail, team_id: int, member: Callable[[str], Member]
+) -> Callable[..., int]:
+    """Connect a mailbox of the team; returns the account's id."""
+
+    def run(address: str = "ada@northwind.test", *, kind: Any = "personal", collaborators: Sequence[int] = ()) -> int:
+        mail.mailbox = ConnectedMailbox(address, f"user of {address}", address, {"refresh_token": "CANARY-refresh"})
+        invitation = accounts.invite(
+            installation, team_id, member(address), "gmail", kind=kind, collaborators=collaborators
+        )
+        url = accounts.start_consent(installation, invitation.url.rpartition("/")[2], "browser", auto_link=True)
+        state = url.partition("state=")[2].partition("&")[0]
+        done = accounts.finish_consent(installation, "gmail", {"state": state, "code": "c"}, "browser")
+        assert isinstance(done, accounts.Connected)
+        with installation.database.for_team(team_id) as connection:
+            account = accounts.accounts.account_by_address(connection, address)
+        assert account is not None
+        return account.id
+
+    return run
