@@ -34,6 +34,7 @@ from app.model import (
 from app.store import accounts as account_rows
 from app.store import conversations, crm, decisions, mirror, queue
 from app.store import links as rows
+from app.store.mirror import Changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +380,7 @@ def _restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> N
 # --- what a change in the CRM does ---
 
 
-def follow_items(connection: sa.Connection, team_id: int, changed: mirror.Changed, now: datetime) -> None:
+def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now: datetime) -> None:
     """Let links follow their items: deleted ends them, restored returns them, converted or merged moves them (S12)."""
     ended = rows.to_records(connection, changed.deleted) if changed.deleted else []
     rows.remove(connection, [row.id for row in ended], why="item_deleted", at=now)
