@@ -109,6 +109,8 @@ class Worker:
                         concurrency=self._concurrency,
                         fetch_job_polling_interval=1,
                         shutdown_graceful_timeout=DRAIN_S,
+                        update_heartbeat_interval=jobs.HEARTBEAT_S,
+                        stalled_worker_timeout=jobs.STALLED_AFTER_S,
                         delete_jobs="successful",
                         install_signal_handlers=install_signal_handlers,
                     )

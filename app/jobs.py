@@ -40,7 +40,9 @@ log = structlog.get_logger(__name__)
 AUDIT_WINDOW = timedelta(hours=48)
 RENEW_BEFORE = timedelta(days=6)
 LONGEST_WAIT_S = 3600.0
-STALLED_AFTER_S = 30.0
+# A worker says every few seconds that it lives; the jobs of one that does not are started again by another.
+HEARTBEAT_S = 5.0
+STALLED_AFTER_S = 15.0
 # How many rows a schedule looks at in one run; the next run takes the rest.
 SCHEDULE_LIMIT = 10_000
 # For what nobody foresaw (a bug, a database that restarts): a few tries, then the failed job is there to be seen.
@@ -102,7 +104,7 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     scheduled("17 * * * *", audit_windows)
     scheduled("42 3 * * *", purge_bodies)
 
-    @app.periodic(cron="* * * * *")
+    @app.periodic(cron="* * * * * */10")  # the sixth field: seconds
     @app.task(name="retry_stalled")
     async def retry_stalled(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
         """Start the jobs of workers that died again."""

@@ -1,0 +1,333 @@
+"""The whole product on one machine: embedded PostgreSQL, simulated providers, real HTTP pushes, web and worker.
+
+Nothing here takes a short cut: mailboxes are connected through the consent flow, and mail arrives as pushes over HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import sqlalchemy as sa
+
+from app import accounts, explain, jobs, registry
+from app.bootstrap import Worker, create_app, open_installation
+from app.errors import ThreadlinkError
+from app.ports import CrmRecords, SimulatedMail
+from app.scenario import model as scenes
+from app.serving import serve_locally
+from app.settings import Settings, load_settings
+from app.store import accounts as account_rows
+from app.store import crm, embedded, lookups, teams
+from app.store.migrate import migrate
+
+PORT = 8080
+# What is due later than this is not waited for: a mailbox that is away for a day stays away in the demo.
+LONGEST_WAIT = timedelta(hours=2)
+SETTLE_TIMEOUT_S = 60.0
+
+
+@dataclass
+class StageClock:
+    """The scenario's time: it ticks like the machine's and is moved forward between events."""
+
+    base: datetime
+    started: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """Return the scenario's time."""
+        return self.base + timedelta(seconds=time.monotonic() - self.started)
+
+    def advance(self, to: datetime) -> None:
+        """Move forward to a time; it never goes back."""
+        if to > self.now():
+            self.base, self.started = to, time.monotonic()
+
+
+class Stage:
+    """One scenario's team, mailboxes and CRM, running. Leaving the context stops everything and deletes its data.
+
+    `crm_records` keeps the records of the simulated CRM, `members` are the team's members by e-mail, `delivered` are
+    the (mailbox, provider id) of every message that was put into a mailbox.
+    """
+
+    def __init__(self, scenario: scenes.Scenario, *, crm_name: str = "embedded", port: int | None = None) -> None:
+        self.scenario = scenario
+        self.clock = StageClock(scenario.now)
+        self.delivered: set[tuple[str, str]] = set()
+        self._crm_name = crm_name
+        self._port = port or _free_port()
+        self._started = time.monotonic()
+        self._first_link_s: float | None = None
+        self._exit = ExitStack()
+        self._polled_for: frozenset[tuple[str, str]] = frozenset()
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def url(self) -> str:
+        """Where the web process answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def seconds(self) -> dict[str, float | None]:
+        """How long it took from the start until all stood ready, until the first link was stored, and until now."""
+        whole_s = round(time.monotonic() - self._started, 1)
+        return {"ready": round(self._ready_s, 1), "first_link": self._first_link_s, "whole": whole_s}
+
+    def team(self) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction in the team of the scenario."""
+        return self.installation.database.for_team(self.team_id)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return every conversation in the shape of command-line.md."""
+        with self.team() as connection:
+            ids = connection.execute(sa.text("SELECT id FROM conversation WHERE merged_into IS NULL")).scalars().all()
+            return explain.describe(connection, list(ids), self.scenario.locale)
+
+    def pause_worker(self) -> None:
+        """Stop the worker for good; jobs wait in the queue."""
+        self._worker.stop()
+
+    def advance(self, to: datetime) -> None:
+        """Move the clock, and let the schedules run that the time between calls for."""
+        quiet_for = to - self.clock.now()
+        self.clock.advance(to)
+        if quiet_for > timedelta(seconds=self.installation.settings.poll_quiet_s):
+            jobs.poll_quiet(self.installation)
+            jobs.renew_subscriptions(self.installation)
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until pushes are answered, jobs done, and every message the mailboxes hold was discovered."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            for simulator in self.simulators.values():
+                simulator.settle()
+            if self._is_working():
+                time.sleep(0.01)
+            elif not (self._fast_forward() or self._poll_for_lost()):
+                self._note_first_link()
+                return
+        raise ThreadlinkError("The demo did not come to rest within a minute; its jobs keep starting again.")
+
+    def put(self, record: scenes.CrmRecord) -> None:
+        """Create a record in the CRM."""
+        if isinstance(record, scenes.CrmOrganizationRecord):
+            self.crm_records.put_organization(record.id, record.name)
+        elif isinstance(record, scenes.CrmPersonRecord):
+            self.crm_records.put_person(record.id, record.name, record.emails, record.organization)
+        else:
+            self.crm_records.put_item(
+                cast("Any", record.kind),
+                record.id,
+                record.title,
+                state=record.status,
+                created_at=record.created_at,
+                person=record.person,
+                participants=record.participants,
+                organization=record.organization,
+            )
+
+    # --- setting up ---
+
+    def _open(self) -> None:
+        data_dir = Path(tempfile.gettempdir()) / f"threadlink-demo-{os.getpid()}"
+        self._exit.callback(shutil.rmtree, data_dir, ignore_errors=True)
+        server = self._exit.enter_context(embedded.start(data_dir))
+        migrate(server.url)
+        settings = _settings(data_dir, self.url)
+        self.simulators = self._start_simulators()
+        self.installation = open_installation(
+            settings, server.url, clock=self.clock, environ=self._environ, pool_size=settings.worker_concurrency + 8
+        )
+        self._exit.callback(self.installation.database.close)
+        self._exit.enter_context(serve_locally(create_app(self.installation), self._port))
+        self._make_team()
+        self._fill_crm()
+        self.database_url = server.url
+        self._worker = Worker(self.installation, server.url)
+        self._worker.start()
+        self._exit.callback(self._worker.stop)
+        for account in self.scenario.accounts:
+            self._connect(account)
+        self.settle()
+        self._ready_s = time.monotonic() - self._started
+
+    def _start_simulators(self) -> dict[str, SimulatedMail]:
+        simulators: dict[str, SimulatedMail] = {}
+        self._environ: dict[str, str] = {}
+        for provider in sorted({account.provider for account in self.scenario.accounts}):
+            simulator = registry.simulator(provider)
+            self._environ |= simulator.start(self.clock)
+            self._exit.callback(simulator.stop)
+            simulator.push_to(f"{self.url}/webhooks/{provider}")
+            simulators[provider] = simulator
+        return simulators
+
+    def _make_team(self) -> None:
+        scene = self.scenario
+        with self.installation.database.without_team() as connection:
+            self.team_id = lookups.add_team(connection, "Demo")
+        policy = asdict(scene.team.policy)
+        with self.team() as connection:
+            teams.configure(
+                connection,
+                domains=scene.team.domains,
+                plan=scene.team.plan,
+                locale=scene.locale,
+                policy={**policy, "blocklist": sorted(policy["blocklist"])},
+            )
+            for member in scene.members:
+                teams.add_member(connection, self.team_id, member.name, member.email, member.role)
+            self.members = {member.email: member for member in teams.members(connection)}
+            crm.add_connection(connection, self.team_id, self._crm_name, company="demo")
+
+    def _fill_crm(self) -> None:
+        connection = self.installation.crm_connections(self.team_id)[0]
+        self.crm_id = connection.id
+        self.crm_records = cast("CrmRecords", self.installation.open_crm(connection))
+        for record in (*self.scenario.organizations, *self.scenario.persons, *self.scenario.items):
+            self.put(record)
+
+    def _connect(self, account: scenes.ScenarioAccount) -> None:
+        """Connect a mailbox as its owner would: one-time link, consent at the provider, confirmation."""
+        simulator = self.simulators[account.provider]
+        simulator.add_mailbox(account.address, account.aliases)
+        owner = self.members[account.owner] if account.owner else next(iter(self.members.values()))
+        invitation = accounts.invite(
+            self.installation,
+            self.team_id,
+            owner,
+            account.provider,
+            kind=account.kind,
+            address=account.address,
+            collaborators=[self.members[email].id for email in account.collaborators],
+        )
+        browser, token = "demo", invitation.url.rpartition("/")[2]
+        consent = accounts.start_consent(self.installation, token, browser, auto_link=account.auto_link)
+        back = dict(parse_qsl(urlsplit(simulator.consent(consent, account.address)).query))
+        finished = accounts.finish_consent(self.installation, account.provider, back, browser)
+        if isinstance(finished, accounts.Unconfirmed):
+            accounts.confirm(self.installation, account.provider, finished.state, browser, meant=True)
+        with self.team() as connection:
+            stored = account_rows.account_by_address(connection, account.address)
+            if stored is not None:
+                account_rows.set_visibility(connection, stored.id, account.visibility)
+
+    # --- coming to rest ---
+
+    def _is_working(self) -> bool:
+        """Whether a job runs or could run now."""
+        with self.installation.database.without_team() as connection:
+            return bool(
+                connection.execute(
+                    sa.text(
+                        """
+                        SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'doing'
+                          OR (status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())))
+                        """
+                    )
+                ).scalar()
+            )
+
+    def _fast_forward(self) -> bool:
+        """Move the clock to the next job that waits, and start it; False when none waits."""
+        with self.installation.database.without_team() as connection:
+            wait_s = connection.execute(
+                sa.text(
+                    """
+                    SELECT extract(epoch FROM min(scheduled_at) - now())::float FROM procrastinate_jobs
+                    WHERE status = 'todo' AND scheduled_at <= now() + make_interval(secs => :longest)
+                    """
+                ),
+                {"longest": LONGEST_WAIT.total_seconds()},
+            ).scalar()
+            if wait_s is None:
+                return False
+            self.clock.advance(self.clock.now() + timedelta(seconds=max(wait_s, 0) + 1))
+            connection.execute(
+                sa.text(
+                    """
+                    UPDATE procrastinate_jobs SET scheduled_at = now()
+                    WHERE status = 'todo' AND scheduled_at <= now() + make_interval(secs => :wait)
+                    """
+                ),
+                {"wait": max(wait_s, 0) + 1},
+            )
+        return True
+
+    def _poll_for_lost(self) -> bool:
+        """Let the poll period pass when a mailbox holds a message that no push told us of; False when none does."""
+        with self.team() as connection:
+            known = set(
+                connection.execute(
+                    sa.text(
+                        """
+                        SELECT a.address, d.provider_id FROM discovered_message d
+                        JOIN account a ON a.team_id = d.team_id AND a.id = d.account_id
+                        """
+                    )
+                ).tuples()
+            )
+        lost = frozenset(self.delivered) - known
+        if not lost or lost == self._polled_for:
+            return False
+        self._polled_for = lost
+        self.clock.advance(self.clock.now() + timedelta(seconds=self.installation.settings.poll_quiet_s + 1))
+        jobs.poll_quiet(self.installation)
+        return True
+
+    def _note_first_link(self) -> None:
+        if self._first_link_s is not None:
+            return
+        with self.team() as connection:
+            if connection.execute(sa.text("SELECT EXISTS (SELECT FROM link WHERE is_primary)")).scalar():
+                self._first_link_s = round(time.monotonic() - self._started, 1)
+
+
+def _settings(data_dir: Path, url: str) -> Settings:
+    """Return the settings of a demo: nothing of the machine's own installation is read."""
+    return load_settings(
+        database_url="",
+        data_dir=data_dir,
+        encryption_keys=(),
+        public_base_url=url,
+        listen=urlsplit(url).netloc,
+        mirror_max_age_s=0,
+        note_interval_s=0,
+    )
+
+
+def _free_port() -> int:
+    """Return the usual port when it is free, else any other."""
+    for port in (PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ThreadlinkError("No local port is free.")

@@ -1,0 +1,41 @@
+"""Every scenario file, played through the whole product: simulators, pushes over HTTP, worker, embedded CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.demo.stage import Stage
+from app.demo.world import DemoWorld
+from app.scenario.model import Scenario
+from app.scenario.read import built_in, load
+from app.scenario.run import run
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+FOLDER = Path(__file__).parent.parent / "scenarios"
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+
+def _scenarios() -> Iterator[Scenario]:
+    yield built_in()
+    yield from map(load, FILES)
+
+
+@pytest.mark.parametrize("scenario", _scenarios(), ids=lambda scenario: scenario.name)
+def test_everything_expected_of_a_scenario_is_so(scenario: Scenario) -> None:
+    with Stage(scenario) as stage:
+        report = run(scenario, DemoWorld(stage))
+    assert report.failures == ()
+    assert report.checked > 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_order_of_deliveries_at_one_time_changes_nothing(seed: int) -> None:
+    scenario = built_in()
+    with Stage(scenario) as stage:
+        report = run(scenario, DemoWorld(stage), shuffle_seed=seed)
+    assert report.failures == ()
