@@ -1,0 +1,1 @@
+"""CRM adapters, one folder per vendor."""
