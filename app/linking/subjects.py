@@ -78,6 +78,15 @@ def is_generic(base: str) -> bool:
     return not words or words in _GENERIC
 
 
+def without_short_reply_prefix(base: str) -> str | None:
+    """Return what is left of a base subject that begins with a reply prefix that may be content ("R:"), else None.
+
+    It is a prefix after all when what is left is the base subject of a known message.
+    """
+    word, colon, rest = base.partition(":")
+    return rest.lstrip() if colon and word in _AMBIGUOUS and word in _REPLY else None
+
+
 def _prefix(text: str, other_reply_sign: bool) -> str | None:
     match = _PREFIX.match(text)
     word = match[1].strip() if match else ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.linking.subjects import MAX_SUBJECT_CHARS, base_subject, is_generic
+from app.linking.subjects import MAX_SUBJECT_CHARS, base_subject, is_generic, without_short_reply_prefix
 
 REPLY = [
     "re",
@@ -185,6 +185,11 @@ def test_generic_subjects_are_known(subject: str) -> None:
 def test_other_subjects_are_not_generic(subject: str) -> None:
     assert not base_subject(subject).is_generic
     assert not is_generic(base_subject(subject).base)
+
+
+@pytest.mark.parametrize(("base", "rest"), [("r: prices", "prices"), ("i: prices", None), ("r", None), ("prices", None)])
+def test_what_may_be_a_reply_prefix_can_be_taken_off(base: str, rest: str | None) -> None:
+    assert without_short_reply_prefix(base) == rest
 
 
 @pytest.mark.parametrize("text", ["Re:" * 60_000, "\ufdfa" * 100_000, "[" * 50_000, "[fwd:" * 50_000 + "]" * 50_000])
