@@ -23,6 +23,10 @@ class ScenarioError(ThreadlinkError):
     """A scenario file is wrong; the message names the file and the line."""
 
 
+class MailUnreadable(ThreadlinkError, ValueError):
+    """This is no e-mail: it has no header."""
+
+
 # --- what a provider pushed: answered at once, never retried by us ---
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import html
 import re
+from itertools import pairwise
 
 REPLACEMENT = "\ufffd"
 
@@ -124,7 +125,7 @@ def decode_words(value: str) -> str:
 
 # --- plain text ------------------------------------------------------------------------------------------------------
 
-MAX_HTML_CHARS = 256 * 1024
+MAX_HTML_CHARS = 192 * 1024
 _EXCERPT_READS_CHARS = 8 * 1024
 
 # What comes before the quoted mail, in the languages of Outlook, Gmail, Apple Mail and Thunderbird.
@@ -133,6 +134,7 @@ _BEFORE_QUOTE = re.compile(
     rf"-{{2,}} ?[^\W\d_][^-]{{3,60}}-{{2,}}|_{{20,}}|-- ?\Z|.{{4,300}}\b(?:{_WROTE})(?:\(a\))?\b.{{0,100}}:\Z",
     re.IGNORECASE,
 )
+_HAS_DIGIT = re.compile(r"\d")
 _HEADER_OF_QUOTE = re.compile(r"\*?(?:from|kimden|gönderen|von|de|da|van|från|fra|od|от)\*?: ?.*@", re.IGNORECASE)
 
 _SKIPPED_ELEMENTS = {
@@ -142,6 +144,7 @@ _BREAKS_LINE = {
     "address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
     "header", "hr", "li", "ol", "p", "pre", "section", "table", "tr", "ul",
 }  # fmt: skip
+_MARKUP = re.compile(r"<(?=[a-z!?/])", re.IGNORECASE)
 _TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,15})", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -155,7 +158,7 @@ def excerpt(content: str, max_chars: int) -> str:
     lines = [line.strip() for line in content[:_EXCERPT_READS_CHARS].splitlines()]
     written: list[str] = []
     missing = max_chars
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in pairwise([*lines, ""]):
         if missing <= 0 or _begins_quote(line, following) or (written and _HEADER_OF_QUOTE.match(line[:500])):
             break
         if line and not line.startswith(">"):
@@ -166,11 +169,13 @@ def excerpt(content: str, max_chars: int) -> str:
 
 def _begins_quote(line: str, following: str) -> bool:
     """Say whether quoted history begins here; "On 3 May Ayşe <a@example.com>" and "wrote:" are often two lines."""
-    return bool(line) and any(_BEFORE_QUOTE.match(each[:500]) for each in (line, f"{line} {following}"))
+    if _BEFORE_QUOTE.match(line[:500]):
+        return True
+    return _HAS_DIGIT.search(line) is not None and _BEFORE_QUOTE.match(f"{line} {following}"[:500]) is not None
 
 
 def from_html(source: str) -> str:
-    """Return the readable text of HTML, lines where its blocks are; at most 256 kB are read.
+    """Return the readable text of HTML, lines where its blocks are; at most 192 kB are read.
 
     Not `html.parser`, which is quadratic on unclosed constructs in the Pythons we support: here each character is
     looked at once, and what is never closed ends the text.
@@ -178,8 +183,10 @@ def from_html(source: str) -> str:
     source = source[:MAX_HTML_CHARS]
     pieces: list[str] = []
     position = 0
-    while (start := source.find("<", position)) >= 0:
-        pieces.append(_BLANKS.sub(" ", source[position:start]))
+    while markup := _MARKUP.search(source, position):
+        start = markup.start()
+        if start > position:
+            pieces.append(_BLANKS.sub(" ", source[position:start]))
         position, mark = _after_markup(source, start)
         pieces.append(mark)
     pieces.append(_BLANKS.sub(" ", source[position:]))
@@ -192,11 +199,7 @@ def _after_markup(source: str, start: int) -> tuple[int, str]:
     if source.startswith("<!--", start):
         return _behind(source, "-->", start + 4), ""
     name = _TAG_NAME.match(source, start + 1)
-    if name is None:
-        if source.startswith(("<!", "<?", "</"), start):
-            return _behind(source, ">", start), ""
-        return start + 1, "<"
-    element = name[1].lower()
+    element = name[1].lower() if name else ""
     if element in _SKIPPED_ELEMENTS and source[start + 1] != "/":
         closing = _SKIPPED_ELEMENTS[element].search(source, start)
         return closing.start() if closing else len(source), ""

@@ -24,7 +24,7 @@ from app.linking.addresses import (
     untagged,
 )
 from app.model import Ours
-from tests.unit.linking.timing import growth
+from tests.unit.linking.timing import LINEAR, growth
 
 LOCAL_PARTS = st.from_regex(r"[a-z0-9][a-z0-9._+-]{0,20}", fullmatch=True)
 DOMAINS = st.from_regex(r"[a-z0-9]{1,12}(\.[a-z]{2,6}){1,2}", fullmatch=True)
@@ -258,7 +258,7 @@ def test_an_encoded_mailbox_comes_back(name: str, address: str) -> None:
     "unit", ['"', "(", "()", '"\\', '"\\"', "<", "<>", ",a", "a@b.com,", ":;", "=?a?q?", "@", "\\", " ", "((\\"]
 )
 def test_the_cost_of_a_list_grows_with_its_length(unit: str) -> None:
-    assert growth(lambda size: read_list(unit * (size // len(unit))), 60_000) < 3
+    assert growth(lambda size: read_list(unit * (size // len(unit))), 50_000) < LINEAR
 
 
 # --- whose ----------------------------------------------------------------------------------------------------------

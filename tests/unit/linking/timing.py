@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
+
+# What growth() may answer: linear cost gives about 4, quadratic 16; half-way is exponent 1.5.
+LINEAR = 8.0
 
 
-def growth(parse: Callable[[int], object], size: int, rounds: int = 5) -> float:
-    """Return cost at twice the size over cost at size, best of some rounds each: about 2 when linear, 4 when not.
+def growth(parse: Callable[[int], object], size: int, rounds: int = 7) -> float:
+    """Return the cost at four times the size over the cost at size, the best of some rounds each.
 
-    `parse` is called with a size and does the work; the input may be built inside, since that is linear.
+    Processor time of this thread alone, so that a busy machine does not count. `parse` is called with a size and does
+    the work; it may build the input too, since that is linear.
     """
-    return _best(parse, 2 * size, rounds) / _best(parse, size, rounds)
-
-
-def _best(parse: Callable[[int], object], size: int, rounds: int) -> float:
-    best = float("inf")
+    small = large = float("inf")
     for _ in range(rounds):
-        start = perf_counter()
-        parse(size)
-        best = min(best, perf_counter() - start)
-    return best
+        small = min(small, _cost(parse, size))
+        large = min(large, _cost(parse, 4 * size))
+    return large / small
+
+
+def _cost(parse: Callable[[int], object], size: int) -> float:
+    start = thread_time()
+    parse(size)
+    return thread_time() - start
