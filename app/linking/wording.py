@@ -286,6 +286,9 @@ EVIDENCE: dict[str, Text] = {
         "Aynı kişilerin önceki {n} konuşması buna bağlı.",
     ),
     "chosen_before": Text("Chosen {n} times for the same people.", "Aynı kişiler için {n} kez seçildi."),
+    "unlinked_before": Text(
+        "{member} took this conversation off it on {date}.", "{member}, {date} tarihinde bu bağlantıyı kaldırdı."
+    ),
     "recent_activity": Text("Last changed on {date}.", "Son değişiklik: {date}."),
 }
 
