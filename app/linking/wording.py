@@ -224,6 +224,33 @@ REFUSALS: dict[str, Text] = {
         "{address} zaten bağlı. Burada bağlamadan önce oradaki bağlantıyı kesin.",
         "disconnect_account",
     ),
+    "other_mailbox": Text(
+        "{address} now belongs to another mailbox. Disconnect the old account first.",
+        "{address} artık başka bir posta kutusuna ait. Önce eski hesabın bağlantısını kesin.",
+        "disconnect_account",
+    ),
+    "other_company": Text(
+        "This CRM connection leads to another company. Add it as a new connection.",
+        "Bu CRM bağlantısı başka bir şirkete ait. Yeni bir bağlantı olarak ekleyin.",
+    ),
+    "other_origin": Text(
+        "The request did not come from this page. Open the page again.",
+        "İstek bu sayfadan gelmedi. Sayfayı yeniden açın.",
+        "try_again",
+    ),
+    "link_not_valid": Text(
+        "This link is not valid: it was used, has expired, or belongs to another browser. Ask for a new one.",
+        "Bu bağlantı geçerli değil: kullanılmış, süresi dolmuş veya başka bir tarayıcıya ait. Yenisini isteyin.",
+    ),
+    "unknown_provider": Text(
+        "There is no mail provider called {provider}. Choose another.",
+        "{provider} adlı bir e-posta sağlayıcısı yok. Başka birini seçin.",
+        "choose",
+    ),
+    "superseded": Text(
+        "Another run is reading this mailbox. There is nothing to do.",
+        "Bu posta kutusu şu anda başka bir işlemce okunuyor. Bir şey yapmanız gerekmiyor.",
+    ),
     "account_not_live": Text(
         "{account} is not connected at the moment. Connect it again.",
         "{account} şu anda bağlı değil. Yeniden bağlayın.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 from string import Formatter
 from typing import get_args
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import app
 from app.linking import wording
 from app.linking.reasons import (
     REASONS,
@@ -165,6 +167,13 @@ def test_every_outcome_state_and_kind_has_words() -> None:
     assert set(wording.STATES) == set(get_args(ItemState))
     assert set(get_args(RecordKind)) < set(wording.KINDS)
     assert set(wording.TURKISH_CASES) == set(wording.KINDS)
+
+
+def test_every_refusal_in_the_code_has_a_sentence() -> None:
+    raised = re.compile(r"(?:NotAllowed|NotFound|Conflict)\(\s*\"([a-z_]+)\"")
+    refusals = {code for path in Path(app.__file__).parent.rglob("*.py") for code in raised.findall(path.read_text())}
+    assert "not_owner" in refusals
+    assert refusals <= set(REASONS)
 
 
 # --- filling them in ---
