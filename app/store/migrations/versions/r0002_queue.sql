@@ -76,6 +76,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
   _accounts bigint[];
   _account_positions text[];
+  _hinted bigint;
 BEGIN
   SELECT array_agg(p.id), array_agg(p.position) INTO _accounts, _account_positions FROM (
     SELECT DISTINCT ON (a.id) a.id, u.position
@@ -86,12 +87,14 @@ BEGIN
   IF _accounts IS NULL THEN
     RETURN 0;
   END IF;
-  -- A row that a sync holds just now is passed over: that account is not quiet anyway.
+  _hinted := public.threadlink_raise_hints(_accounts, _account_positions, _at);
+  -- Last and without waiting, so that a sync which holds the account and wants the hint is not waited for in a circle;
+  -- an account whose row is held just now is not quiet anyway.
   UPDATE public.account a SET last_push_at = _at
   FROM (SELECT l.team_id, l.id FROM public.account l
-        WHERE l.id = ANY (_accounts) ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED) AS free
+        WHERE l.id = ANY (_accounts) FOR NO KEY UPDATE SKIP LOCKED) AS free
   WHERE a.team_id = free.team_id AND a.id = free.id;
-  RETURN public.threadlink_raise_hints(_accounts, _account_positions, _at);
+  RETURN _hinted;
 END;
 $$;
 
