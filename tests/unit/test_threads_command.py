@@ -253,10 +253,12 @@ def test_nobody_is_the_owner_of_mails_of_many(tmp_path):
 def test_more_merges_than_a_live_mailbox_may_see_in_an_hour_are_no_alarm(tmp_path):
     for number in range(30):
         customer, thread = f"p{number}@acme.test", tmp_path / str(number)
-        first, second, third = f"first{number}", f"second{number}", f"third{number}"
-        write(thread / "1.eml", mail(first, sender=customer))
-        write(thread / "2.eml", mail(second, at=11, sender=ADA, to=customer, answers=first))
-        write(thread / "3.eml", mail(third, at=10, sender=customer, subject="Signed", answers=second))
+        one, other, both = f"one{number}", f"other{number}", f"both{number}"
+        write(thread / "1.eml", mail(one, sender=customer))
+        write(thread / "2.eml", mail(other, at=10, sender=customer, subject="Dates in April"))
+        bridge = mail(both, at=11, sender=ADA, to=customer, subject="Re: Dates in April", answers=other)
+        bridge.replace_header("References", f"<{one}@mail.test> <{other}@mail.test>")
+        write(thread / "3.eml", bridge)
 
     conversations = grouped(tmp_path)
 
