@@ -89,7 +89,7 @@ def invite(
     with installation.database.for_team(team_id) as connection:
         _check_plan(_team(connection))
         known = accounts.account_by_address(connection, address) if address else None
-        if known is not None and not _is_same_account(known, kind, member.id):
+        if known is not None and known.state != "disconnected" and not _is_same_account(known, kind, member.id):
             raise Conflict("address_in_use", address=address)
         connect_requests.add(
             connection,
@@ -242,6 +242,7 @@ def disconnect(
     with installation.database.for_team(team_id) as connection:
         installation.secrets.forget_account(connection, account_id)
         accounts.set_subscription(connection, account_id, None)
+        accounts.set_paused(connection, account_id, False)
         accounts.set_state(connection, account_id, "disconnected", now, reason="disconnected")
         if erase:
             accounts.delete(connection, account_id)
@@ -275,6 +276,11 @@ def _store(
     request, now = opened.request, installation.clock.now()
     _check_plan(opened.team)
     known = accounts.matching(connection, request.provider, connected)
+    if known is not None and (refusal := _refusal(connection, known, request, connected)) is not None:
+        if known.state != "disconnected":
+            raise refusal
+        accounts.retire(connection, known.id)
+        known = None
     if known is None:
         account_id = accounts.add(
             connection,
@@ -289,7 +295,6 @@ def _store(
             collaborators=request.collaborators,
         )
     else:
-        _check_same_mailbox(connection, known, request, connected)
         account_id = known.id
         accounts.reconnect(connection, account_id, connected.address, auto_link=request.auto_link, now=now)
     installation.secrets.store_account(connection, team_id, account_id, connected.secrets)
@@ -299,15 +304,16 @@ def _store(
     return account_id
 
 
-def _check_same_mailbox(
+def _refusal(
     connection: sa.Connection, known: Account, request: ConnectRequest, connected: ConnectedMailbox
-) -> None:
+) -> Conflict | None:
     """Refuse an address that is connected another way (S17), and a recycled one that is another mailbox now (T9)."""
     if not _is_same_account(known, request.kind, request.member_id):
-        raise Conflict("address_in_use", address=connected.address)
+        return Conflict("address_in_use", address=connected.address)
     same_user = accounts.provider_user_id(connection, known.id) == connected.provider_user_id
     if known.provider != request.provider or known.mailbox != connected.mailbox or not same_user:
-        raise Conflict("other_mailbox", address=connected.address)
+        return Conflict("other_mailbox", address=connected.address)
+    return None
 
 
 def _is_same_account(known: Account, kind: AccountKind, member_id: int) -> bool:

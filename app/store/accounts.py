@@ -366,6 +366,24 @@ def set_subscription(connection: sa.Connection, account_id: int, subscription: S
     )
 
 
+def retire(connection: sa.Connection, account_id: int) -> None:
+    """Free the address of a disconnected account for another one: it never gets the old one's cursor and rights (T9).
+
+    Mail of the old account stays readable for those who could read it, and its address stays one of ours.
+    """
+    connection.execute(
+        sa.text(
+            """
+            UPDATE account SET own_addresses = array_append(own_addresses, address),
+                   address = address || ' (ended ' || public_id || ')',
+                   mailbox = mailbox || ' (ended ' || public_id || ')'
+            WHERE id = :id
+            """
+        ),
+        {"id": account_id},
+    )
+
+
 def delete(connection: sa.Connection, account_id: int) -> bool:
     """Erase an account with its copies, texts, credentials and hints; False when the team has no such account."""
     return _changed(connection, "DELETE FROM account WHERE id = :id AND :value", account_id, True)

@@ -6,7 +6,7 @@ anything else that the class of the error does not promise.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,6 +27,7 @@ from app.errors import (
     TransientError,
 )
 from app.installation import Installation
+from app.linking.reasons import REASONS, sentence
 from app.web import connect, health, webhooks
 from app.web.security import hardening
 from app.web.wording import browser_locale, words
@@ -83,8 +84,10 @@ def _http_error(error: HTTPException) -> Response:
 
 def _foreseen(error: ThreadlinkError) -> Response:
     for kind, status, reason in ANSWERS:
+        if isinstance(error, RequestRefused) and isinstance(error, kind):
+            return _problem(status, error.reason, error.params)
         if isinstance(error, kind):
-            return _problem(status, error.reason if isinstance(error, RequestRefused) else reason)
+            return _problem(status, reason)
     return _unforeseen(error)
 
 
@@ -93,10 +96,11 @@ def _unforeseen(error: Exception) -> Response:
     return _problem(500, "internal")
 
 
-def _problem(status: int, reason: str) -> Response:
+def _problem(status: int, reason: str, params: Mapping[str, object] | None = None) -> Response:
     locale = browser_locale(request)
     text = words(locale)
-    title = text.get(f"problem_{reason}") or text.get(f"status_{status}") or text["status_other"]
+    told = sentence(reason, params, locale) if reason in REASONS else text.get(f"problem_{reason}")
+    title = told or text.get(f"status_{status}") or text["status_other"]
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
         answer = Response(render_template("problem.html", text=text, locale=locale, title=title), status)
     else:

@@ -34,15 +34,10 @@ _EN = {
     "problem_title": "That did not work",
     "problem_link_not_valid": "This link is not valid: it was used, has expired, or belongs to another browser.",
     "problem_other_origin": "The request did not come from this page. Open the link again.",
-    "problem_plan_required": "Your plan does not include connected mailboxes. Smart BCC works on every plan.",
-    "problem_address_in_use": (
-        "This address is connected already, the other way or for somebody else. Remove that account first."
-    ),
     "problem_other_mailbox": (
-        "This address now belongs to another mailbox than the one that was connected. Remove the old account first."
+        "This address now belongs to another mailbox than the one that was connected. Disconnect the old account first."
     ),
     "problem_mailbox_unavailable": "This account has no mailbox that threadlink can read.",
-    "problem_not_found": "There is nothing here that you may see.",
     "problem_consent_refused": "The provider gave no access. Open the link again, and tick every permission.",
     "problem_admin_blocked": "An administrator of your mail must allow threadlink first.",
     "problem_misconfigured": "threadlink is not set up correctly at the mail provider. Tell your administrator.",
@@ -84,11 +79,8 @@ _TR = {
     "problem_title": "İşlem tamamlanamadı",
     "problem_link_not_valid": "Bu bağlantı geçerli değil: kullanılmış, süresi dolmuş veya başka bir tarayıcıya ait.",
     "problem_other_origin": "İstek bu sayfadan gelmedi. Bağlantıyı yeniden açın.",
-    "problem_plan_required": "Planınız posta kutusu bağlamayı içermiyor. Smart Bcc her planda çalışır.",
-    "problem_address_in_use": "Bu adres başka biri için veya başka türde zaten bağlı. Önce o hesabı kaldırın.",
-    "problem_other_mailbox": "Bu adres artık önceden bağlanan kutuya ait değil. Önce eski hesabı kaldırın.",
+    "problem_other_mailbox": "Bu adres artık önceden bağlanan kutuya ait değil. Önce eski hesabın bağlantısını kesin.",
     "problem_mailbox_unavailable": "Bu hesabın threadlink'in okuyabileceği bir posta kutusu yok.",
-    "problem_not_found": "Burada görebileceğiniz bir şey yok.",
     "problem_consent_refused": "Sağlayıcı erişim vermedi. Bağlantıyı yeniden açın ve bütün izinleri işaretleyin.",
     "problem_admin_blocked": "Önce e-posta yöneticinizin threadlink'e izin vermesi gerekiyor.",
     "problem_misconfigured": "threadlink, e-posta sağlayıcısında doğru kurulmamış. Yöneticinize bildirin.",

@@ -431,6 +431,25 @@ def test_an_unknown_provider_makes_no_link(
         accounts.invite(installation, team_id, member(), "nobody")
 
 
+def test_a_disconnected_address_may_be_connected_the_other_way_as_a_new_account(
+    client: FlaskClient,
+    installation: Installation,
+    team_id: int,
+    member: Callable[..., Member],
+    connect: Callable[..., int],
+    database: Database,
+) -> None:
+    before = connect("ada@northwind.test")
+    accounts.pause(installation, team_id, before)
+    accounts.disconnect(installation, team_id, before, None, erase=False)
+    link = path_of(accounts.invite(installation, team_id, member(), "gmail", kind="team", address="ada@northwind.test"))
+    assert come_back(client, state_of(press_button(client, link))).status_code == 200
+    ended, fresh = stored(database, team_id)
+    assert (ended.id, ended.state, ended.owner_id) == (before, "disconnected", member().id)
+    assert (fresh.address, fresh.kind, fresh.owner_id) == ("ada@northwind.test", "team", None)
+    assert "ada@northwind.test" in ended.own_addresses
+
+
 # --- ending it ---
 
 
