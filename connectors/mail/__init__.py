@@ -1,0 +1,1 @@
+"""Inbound mail: one folder per provider."""
