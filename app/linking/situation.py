@@ -217,7 +217,7 @@ def participations(message: Message) -> list[tuple[str, Role]]:
     Reply-To is where an answer should go, not somebody who takes part. Bcc counts where it is a fact: on the copy in
     the sender's own Sent folder.
     """
-    people = [(one.address, one.role) for one in message.participants if one.role != "reply_to"]
+    people: list[tuple[str, Role]] = [(one.address, one.role) for one in message.participants if one.role != "reply_to"]
     for copy in message.copies:
         if copy.in_sent:
             people += [(hidden.address, hidden.role) for hidden in copy.bcc]
