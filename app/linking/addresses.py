@@ -115,8 +115,8 @@ def domain_of(address: str) -> str:
 
 # --- lists in headers ---------------------------------------------------------------------------------------------
 
-_MAX_TOKENS = 20_000  # ten for each mailbox that is kept
-_MAX_INTERNATIONAL = 200  # in one list: the IDNA library takes 0.1 ms for a domain, a hundred times the usual
+_MAX_TOKENS = 10_000  # five for each mailbox that is kept
+_MAX_INTERNATIONAL = 100  # in one list: the IDNA library takes 0.1 ms for a domain, a hundred times the usual
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _IN_COMMENT = re.compile(r"\\.|\(+|\)+", re.DOTALL)

@@ -230,6 +230,11 @@ def test_reading_stops_after_too_many_pieces() -> None:
     assert (read.mailboxes, read.rest) == ((), 1)
 
 
+def test_of_international_addresses_a_hundred_are_read_and_the_rest_is_counted() -> None:
+    read = read_list(", ".join(f"a@ü{n}.com" for n in range(150)) + ", b@example.com")
+    assert (len(read.mailboxes), read.rest) == (101, 50)
+
+
 @given(st.text())
 def test_any_text_gives_a_list_of_normal_addresses(value: str) -> None:
     assert all(normalize(address) == address for _, address in parse_list(value))
