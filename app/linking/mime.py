@@ -123,7 +123,9 @@ def _headers(whole: bytes, start: int, max_bytes: int, max_headers: int) -> tupl
     for found in _HEADER.finditer(whole[start : end.start() if end else limit]):
         name = found[1].decode("ascii")
         max_chars = (limit_of(name.lower()) or MAX_LINE_CHARS) + 1
-        value = _FOLD.sub(" ", text.decode(found[2][: 4 * max_chars]))
+        written = found[2]
+        is_cut = len(written) > 4 * max_chars
+        value = _FOLD.sub(" ", text.decode(written[: 4 * max_chars], is_cut=is_cut))
         headers.append((name, value[:max_chars].rstrip()))
         if len(headers) > max_headers:
             break

@@ -276,6 +276,11 @@ def test_a_header_is_cut_just_above_its_limit_so_that_the_cut_is_seen() -> None:
     assert "header_cut" in headers.read(mail, account_id=1, ours=make_ours([], []), authserv_id=None).flags
 
 
+def test_a_header_in_bare_eight_bit_is_cut_between_two_characters() -> None:
+    ((_, value),) = parse(b"Subject: a" + "ğ".encode() * 40_000 + b"\n\n").headers
+    assert set(value[1:]) == {"ğ"}
+
+
 def test_more_than_two_thousand_headers_are_cut_so_that_the_cut_is_seen() -> None:
     mail = parse(b"X: y\n" * 5_000)
     assert "header_cut" in headers.read(mail, account_id=1, ours=make_ours([], []), authserv_id=None).flags
