@@ -1,0 +1,37 @@
+"""The command line: `threadlink …`. frame.py says how every command answers; the other modules hold the commands."""
+
+from __future__ import annotations
+
+from app.cli.frame import Group, run
+from app.cli.installing import migrate, serve, web, worker
+from app.cli.linking import dismiss, explain, link, unlink
+from app.cli.people import accounts, crm, members, teams
+from app.cli.playing import demo, threads
+from app.cli.watching import doctor
+
+threadlink = Group(
+    "threadlink",
+    help="Link e-mail conversations to CRM items, say why, and never lose a mail.",
+    commands=[
+        demo,
+        serve,
+        web,
+        worker,
+        migrate,
+        teams,
+        members,
+        accounts,
+        crm,
+        explain,
+        link,
+        unlink,
+        dismiss,
+        doctor,
+        threads,
+    ],
+)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    raise SystemExit(run(threadlink))

@@ -1,0 +1,88 @@
+"""migrate, web, worker, serve: the processes of an installation."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from app import bootstrap
+from app.cli.frame import Answer, Command, configured
+from app.errors import SettingsError
+from app.installation import Installation
+from app.serving import run_together, serve_web
+from app.settings import Settings
+from app.store import embedded, revision
+from app.store.migrate import migrate as migrate_database
+
+
+@click.command(cls=Command)
+def migrate() -> Answer:
+    """Create or bring up to date the roles, tables and functions of the database."""
+    settings = configured()
+    if settings.is_embedded:
+        with embedded.start(settings.data_dir) as server:
+            migrate_database(server.url)
+    else:
+        migrate_database(settings.database_url)
+    return Answer({"migrated": True}, ["The database is up to date."])
+
+
+@click.command(cls=Command)
+@click.option("--only", type=click.Choice(["webhooks", "pages"]), help="Serve this part alone (the rest elsewhere).")
+def web(only: str | None) -> None:
+    """Serve webhooks and pages until stopped."""
+    settings = configured("INFO")
+    _check(settings)
+    parts = (only,) if only else ("webhooks", "pages")
+
+    def make_app() -> object:
+        return bootstrap.create_app(_open(settings, settings.web_threads), parts)
+
+    serve_web(make_app, settings.listen, threads=settings.web_threads)  # type: ignore[arg-type]  # a Flask application
+
+
+@click.command(cls=Command)
+def worker() -> None:
+    """Read mailboxes, decide, and write to the CRM until stopped."""
+    settings = configured("INFO")
+    _check(settings)
+    installation = _open(settings, settings.worker_concurrency + 2)
+    try:
+        bootstrap.Worker(installation, bootstrap.database_url(settings)).run()
+    finally:
+        installation.database.close()
+
+
+@click.command(cls=Command)
+def serve() -> None:
+    """Run everything on this machine: the embedded database when DATABASE_URL is empty, web and worker."""
+    settings = configured("INFO")
+    commands = [[sys.executable, "-m", "app.cli", name] for name in ("web", "worker")]
+    if not settings.is_embedded:
+        _exit_with(run_together(commands))
+        return
+    with embedded.start(settings.data_dir) as server:
+        migrate_database(server.url)
+        click.echo(f"threadlink answers at {settings.public_base_url}; its data is in {settings.data_dir}.", err=True)
+        _exit_with(run_together(commands))
+
+
+def _exit_with(status: int) -> None:
+    if status:
+        raise click.exceptions.Exit(status)
+
+
+def _check(settings: Settings) -> None:
+    """Fail here, with one line, instead of in a process of the web server."""
+    installation = _open(settings, 1)
+    try:
+        with installation.database.without_team() as connection:
+            if not revision.is_current(connection):
+                raise SettingsError("The database is older than this release. Run `threadlink migrate`.")
+    finally:
+        installation.database.close()
+
+
+def _open(settings: Settings, pool_size: int) -> Installation:
+    return bootstrap.open_installation(settings, bootstrap.database_url(settings), pool_size=pool_size)

@@ -1,0 +1,125 @@
+"""explain, link, unlink, dismiss: what a conversation is linked to, why, and a person's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from app import links
+from app.cli.choosing import as_member, conversation_of, member_of, team_of, team_option
+from app.cli.frame import Answer, Command, opened
+from app.errors import NotFound
+from app.explain import explain as explain_conversation
+from app.linking.reasons import sentence
+from app.model import ITEM_KINDS, ItemRef
+from app.store import crm, teams
+
+
+@click.command(cls=Command)
+@click.argument("conversation")
+@as_member
+@team_option
+def explain(conversation: str, member: str | None, team: str | None) -> Answer:
+    """Say what a conversation is linked to, why, and what would change that.
+
+    CONVERSATION is its id, or the Message-ID of one of its messages.
+    """
+    with _acting(member, team) as (connection, acting):
+        conversation_id = conversation_of(connection, conversation)
+        seen = links.see(connection, acting.member, [conversation_id]).get(conversation_id)
+        if seen is None:
+            raise NotFound
+        found = teams.team(connection)
+        told = explain_conversation(connection, seen, found.locale if found else "en")
+    return Answer(told, list(explained(told)))
+
+
+@click.command(cls=Command)
+@click.argument("conversation")
+@click.argument("item", metavar="KIND/ID")
+@click.option("--move", is_flag=True, help="Take it off the item it is linked to now.")
+@as_member
+@team_option
+def link(conversation: str, item: str, move: bool, member: str | None, team: str | None) -> Answer:
+    """Link a conversation to an item, such as deal/42, by hand."""
+    with _acting(member, team) as (connection, acting):
+        conversation_id = conversation_of(connection, conversation)
+        links.link(connection, acting, conversation_id, _item(connection, item), move=move)
+    return _acted(acting, "linked", f"Linked to {item}.")
+
+
+@click.command(cls=Command)
+@click.argument("conversation")
+@as_member
+@team_option
+def unlink(conversation: str, member: str | None, team: str | None) -> Answer:
+    """Take a conversation off its item; automatic linking does not put it back."""
+    with _acting(member, team) as (connection, acting):
+        links.unlink(connection, acting, conversation_of(connection, conversation))
+    return _acted(acting, "unlinked", sentence("unlinked"))
+
+
+@click.command(cls=Command)
+@click.argument("conversation")
+@as_member
+@team_option
+def dismiss(conversation: str, member: str | None, team: str | None) -> Answer:
+    """Say that a conversation is not about any item, until it has a new candidate."""
+    with _acting(member, team) as (connection, acting):
+        links.dismiss(connection, acting, conversation_of(connection, conversation))
+    return _acted(acting, "dismissed", sentence("dismissed"))
+
+
+def explained(told: dict[str, Any]) -> Iterator[str]:
+    """Say an explanation in lines."""
+    linked = told["link"]
+    yield f"{told['subject'] or '(no subject shown)'}  [{told['id']}]"
+    yield f"  {', '.join(told['accounts'])}; messages: {len(told['messages'])}"
+    yield (
+        f"  linked to {linked['kind']}/{linked['id']} {linked['title']} ({linked['origin']})"
+        if linked
+        else "  not linked"
+    )
+    decision = told["decision"]
+    if decision is None:
+        return
+    yield f"  {decision['sentence']}"
+    for candidate in decision["candidates"]:
+        ruled_out = (
+            f": {sentence(candidate['ruled_out'], {'item': candidate['title']})}" if candidate["ruled_out"] else ""
+        )
+        yield f"  - {candidate['kind']}/{candidate['id']} {candidate['title']}{ruled_out}"
+        for evidence in candidate["evidence"]:
+            yield f"      {evidence}"
+    action = told.get("action")
+    if action:
+        yield f"  What would change it: {action['label']}"
+
+
+@contextmanager
+def _acting(member: str | None, team: str | None) -> Iterator[tuple[sa.Connection, links.Acting]]:
+    """Open a transaction in which a member acts."""
+    with opened() as installation:
+        team_id = team_of(installation, team)
+        with installation.database.for_team(team_id) as connection:
+            yield connection, links.Acting(team_id, member_of(connection, member), installation.clock.now())
+
+
+def _item(connection: sa.Connection, item: str) -> ItemRef:
+    kind, _, external_id = item.partition("/")
+    known = crm.connections(connection)
+    if kind not in ITEM_KINDS or not external_id:
+        raise click.BadParameter(
+            f"{item!r} is no item: say KIND/ID with {', '.join(ITEM_KINDS)}.", param_hint="KIND/ID"
+        )
+    if not known:
+        raise click.UsageError("The team has no CRM: connect one with `threadlink crm connect`.")
+    return ItemRef(kind, external_id, known[0].id)
+
+
+def _acted(acting: links.Acting, outcome: str, line: str) -> Answer:
+    return Answer({"outcome": outcome, "action": acting.batch_id}, [line])

@@ -1,0 +1,81 @@
+"""demo and threads: the two commands that need no installation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import log, registry
+from app.cli.frame import ANSWER_IS_NO, DONE, Answer, Command
+from app.cli.linking import explained
+from app.demo.stage import PORT, Stage
+from app.demo.world import DemoWorld
+from app.scenario.read import built_in, load
+from app.scenario.run import Report, run
+from app.threads_command import conversations_of
+
+
+@click.command(cls=Command)
+@click.option("--once", is_flag=True, help="End after the scenario instead of staying up.")
+@click.option("--scenario", "file", type=click.Path(dir_okay=False, path_type=Path), help="Play this file.")
+@click.option(
+    "--crm", "crm_name", type=click.Choice(registry.names(registry.CRM)), default="embedded", show_default=True
+)
+@click.option("--shuffle", "seed", type=int, metavar="SEED", help="Deliver what is due at one time in another order.")
+def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answer:
+    """Play a morning of mail on the whole product, with simulated providers and a database of its own.
+
+    Exits with 1 when an expectation of the scenario is not met.
+    """
+    log.configure("WARNING")
+    scenario = load(file) if file else built_in()
+    click.echo("Starting PostgreSQL, the simulated providers, web and worker …", err=True)
+    with Stage(scenario, crm_name=crm_name, port=None if once else PORT) as stage:
+        report = run(scenario, DemoWorld(stage), seed)
+        document = {
+            "conversations": stage.describe(),
+            "expectations": report.as_json(),
+            "seconds": stage.seconds,
+        }
+        if not once:
+            _stay(document, report, stage.url)
+    return Answer(document, list(_told(document, report)), DONE if report.ok else ANSWER_IS_NO)
+
+
+def _stay(document: dict[str, Any], report: Report, url: str) -> None:
+    for line in _told(document, report):
+        click.echo(line, err=True)
+    click.echo(f"threadlink answers at {url} ({url}/metrics). Stop it with Ctrl-C.", err=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
+def _told(document: dict[str, Any], report: Report) -> Iterator[str]:
+    for conversation in document["conversations"]:
+        yield from explained(conversation)
+    seconds = document["seconds"]
+    yield f"ready after {seconds['ready']} s, first link after {seconds['first_link']} s"
+    for failure in report.failures:
+        yield f"FAILED {failure.conversation}: expected {failure.expected}, got {failure.got}"
+    yield f"{report.checked - len(report.failures)} of {report.checked} expectations met"
+
+
+@click.command(cls=Command)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--ours", multiple=True, metavar="ADDRESS|DOMAIN", help="Whose mailbox it is; repeat for more.")
+def threads(path: Path, ours: tuple[str, ...]) -> Answer:
+    """Group the mails below PATH (.eml files, maildir, mbox) into conversations."""
+    log.configure("WARNING")
+    found = conversations_of(path, ours)
+    lines = []
+    for number, conversation in enumerate(found["conversations"], start=1):
+        lines += [f"conversation {number}", *(f"  {message}" for message in conversation["messages"])]
+    lines += [f"unreadable: {unreadable['file']}: {unreadable['why']}" for unreadable in found["unreadable"]]
+    return Answer(found, lines)

@@ -1,0 +1,125 @@
+"""Says what is not healthy, why, and what to do: accounts, CRM connections, jobs, and what became of a mail.
+
+Everything is judged from rows, at a given time, so that a sick account says so within one poll period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from app import links
+from app.explain import explain
+from app.installation import Installation
+from app.linking.addresses import normalize
+from app.model import Member
+from app.store import accounts, crm, figures
+from app.store.accounts import AccountHealth
+
+# A poll that was due and did not happen: two periods, so that a running one is not called late.
+LATE_POLLS = 2
+OLDEST_PENDING = timedelta(minutes=15)
+FOUND_BY_POLL_LIMIT = 0.2
+MOST_FOUND = 20
+LONGEST_QUERY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be: what it concerns, a stable code, and what to do."""
+
+    about: str
+    code: str
+    text: str
+
+
+# What a person reads for the state an account is in, and does about it.
+STATES = {
+    "reauth_required": "The mailbox no longer accepts our access. Connect it again: threadlink accounts add.",
+    "admin_blocked": "An administrator's policy blocks the access. Allow threadlink there, then connect it again.",
+    "mailbox_unavailable": "The mailbox is gone or has no mail service; it is tried once a day.",
+    "disconnected": "The account was disconnected.",
+    "paused": "The account is paused: threadlink accounts resume.",
+    "throttled": "The provider asked us to slow down; reading goes on by itself.",
+    "degraded": "The provider does not answer; reading goes on by itself.",
+}
+# These are somebody's choice, not trouble.
+_CHOSEN = frozenset({"disconnected", "paused"})
+
+
+def account_findings(health: AccountHealth, now: datetime, poll_quiet_s: int) -> Iterator[Finding]:
+    """Yield what is wrong with one account."""
+    address, state = health.account.address, health.account.state
+    if state in STATES and state not in _CHOSEN:
+        yield Finding(address, state, STATES[state])
+    if state not in accounts.WORKING_STATES:
+        return
+    late = timedelta(seconds=LATE_POLLS * poll_quiet_s)
+    last = max((at for at in (health.last_sync_at, health.state_since) if at is not None), default=None)
+    if state == "live" and last is not None and now - last > late and health.throttled_until is None:
+        yield Finding(address, "sync_late", "The mailbox was not read for two poll periods. Is a worker running?")
+    if health.subscription_expires_at is None or health.subscription_expires_at <= now:
+        yield Finding(address, "pushes_off", "There is no registration for pushes; new mail waits for the poll.")
+    if health.oldest_pending_at is not None and now - health.oldest_pending_at > OLDEST_PENDING:
+        yield Finding(address, "messages_waiting", f"{health.pending} messages wait, the oldest too long.")
+    if health.parked:
+        yield Finding(address, "messages_parked", f"{health.parked} messages could not be read and are parked.")
+
+
+def installation_findings(connection: sa.Connection, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong beyond single accounts."""
+    failed = figures.jobs(connection).get("failed", 0)
+    if failed:
+        yield Finding("jobs", "jobs_failed", f"{failed} jobs were given up.")
+    share = figures.behind(connection, now).found_by_poll_share
+    if share > FOUND_BY_POLL_LIMIT:
+        yield Finding(
+            "pushes", "found_by_poll", f"{share:.0%} of the last hour's mail came without a push: check them."
+        )
+
+
+def crm_findings(connection: sa.Connection) -> Iterator[Finding]:
+    """Yield what is wrong with the team's CRM connections."""
+    for row in crm.connections(connection):
+        if row.state != "live":
+            yield Finding(f"CRM {row.adapter}", row.state, row.state_reason or "The CRM does not answer.")
+
+
+def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealth], list[Finding]]:
+    """Return how the team's accounts are doing, and every finding."""
+    now = installation.clock.now()
+    with installation.database.for_team(team_id) as connection:
+        healths = accounts.health(connection)
+        findings = [*crm_findings(connection), *installation_findings(connection, now)]
+    for health in healths:
+        findings += account_findings(health, now, installation.settings.poll_quiet_s)
+    return healths, findings
+
+
+def trace(connection: sa.Connection, member: Member, query: str, locale: str) -> list[dict[str, Any]]:
+    """Say what became of mail, found by Message-ID, sender or words of the subject in the member's own accounts."""
+    own = [
+        account.id
+        for account in accounts.accounts(connection)
+        if account.owner_id == member.id or member.id in account.collaborator_ids
+    ]
+    ids = connection.execute(
+        sa.text(
+            """
+            SELECT m.conversation_id FROM message m
+            JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id AND c.account_id = ANY(:own)
+            WHERE m.internet_id IN (:query, '<' || :query || '>')
+               OR strpos(lower(m.subject), lower(:query)) > 0
+               OR EXISTS (SELECT FROM participant p WHERE p.team_id = m.team_id AND p.message_id = m.id
+                          AND p.role = 'from' AND p.address = :address)
+            GROUP BY m.conversation_id ORDER BY max(m.at) DESC LIMIT :most
+            """
+        ),
+        {"own": own, "query": query[:LONGEST_QUERY], "address": normalize(query) or "", "most": MOST_FOUND},
+    ).scalars()
+    seen = links.see(connection, member, list(ids))
+    return [explain(connection, found, locale) for found in seen.values()]
