@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -189,12 +190,12 @@ def embedded_key(data_dir: Path) -> str:
     """Return the key in the data directory, made on first use; nobody but its owner may read the file."""
     path = data_dir.expanduser() / "encryption.key"
     if not path.exists():
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        descriptor, fresh = tempfile.mkstemp(prefix="encryption.key.", dir=path.parent)  # mode 0600
+        with os.fdopen(descriptor, "w") as file:
             file.write(Fernet.generate_key().decode() + "\n")
         with suppress(FileExistsError):  # another process was first: its key counts
             path.hardlink_to(fresh)
-        fresh.unlink()
+        Path(fresh).unlink()
     if path.stat().st_mode & 0o077:
         raise SettingsError(f"{path} can be read by others: it must have mode 0600.")
     return path.read_text().strip()

@@ -368,10 +368,10 @@ def test_two_thousand_hints_by_six_writers_lose_nothing_and_make_few_jobs(
     account_ids = [connect(team_id, f"box{n}") for n in range(5)]
     mailboxes = Mailboxes()
     changing = threading.Lock()
-    workers = Workers(database, mailboxes, random.Random(seed))  # noqa: S311
+    workers = Workers(database, mailboxes, random.Random(seed))
 
     def write(writer: int) -> None:
-        chance = random.Random(seed * 100 + writer)  # noqa: S311
+        chance = random.Random(seed * 100 + writer)
         for _ in range(2000 // 6 + 1):
             chosen = sorted(chance.sample(range(5), chance.choice([1, 1, 1, 3])))
             with changing:
@@ -407,7 +407,7 @@ def test_a_hint_during_a_run_that_then_retries_is_not_lost(
 ) -> None:
     account_id = connect(team_id := team())
     mailboxes = Mailboxes(Counter({account_id: 1}))
-    workers = Workers(database, mailboxes, random.Random(0))  # noqa: S311
+    workers = Workers(database, mailboxes, random.Random(0))
     with database.autocommit() as connection:
         queue.hint(connection, "gmail", [("anna", "1")])
         fetched = connection.execute(sa.text("SELECT id FROM procrastinate_fetch_job_v2(NULL, NULL)")).scalar_one()
