@@ -601,6 +601,14 @@ mirror_item = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "kind", "external_id"),
     _to("crm_connection", "connection_id"),
     sa.Index("ix_mirror_item_organization", "team_id", "organization_id"),
+    sa.Index(
+        "ix_mirror_item_words",  # for threadlink_search_items
+        sa.text(
+            "array_to_tsvector(string_to_array((team_id::text || ':'::text)"
+            " || replace(search, ' '::text, (' '::text || team_id::text) || ':'::text), ' '::text))"
+        ),
+        postgresql_using="gin",
+    ),
 )
 
 mirror_item_person = sa.Table(
