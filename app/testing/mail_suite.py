@@ -1,0 +1,454 @@
+"""What every mail connector does, as tests: subclass MailConnectorSuite in your package and give it three things.
+
+    class TestMine(MailConnectorSuite):
+        faults = {"cursor_expired": ("...", {}), "throttled": ("...", {}), ...}
+
+        @pytest.fixture
+        def simulator(self): return MySimulator()        # not started
+
+        @pytest.fixture
+        def create(self): return my_package.create
+
+The suite speaks of capabilities, never of vendors. A capability that is missing must carry its sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from app.errors import AccessRevoked, CursorExpired, PermanentError, ProviderError, RateLimited
+from app.model import Account
+from app.ports import (
+    Change,
+    FailedMessage,
+    Fetched,
+    FetchOutcome,
+    FilteredMessage,
+    GoneMessage,
+    Mailbox,
+    MailConnector,
+    Services,
+    SimulatedMail,
+)
+from app.testing.fakes import MemoryCredentials, PushListener, SteppedClock
+
+ADDRESS = "ada@northwind.test"
+ALIAS = "ada.lovelace@northwind.test"
+BASE_URL = "https://threadlink.test"
+REDIRECT_URI = f"{BASE_URL}/connect/back"
+
+FaultOf = tuple[str, Mapping[str, Any]]
+
+
+def mail(number: int, **headers: str) -> bytes:
+    """Return the RFC 5322 bytes of a message with a subject and an id of its own."""
+    named = {
+        "From": "Bea <bea@acme.test>",
+        "To": f"Ada <{ADDRESS}>",
+        "Subject": f"Prices {number}",
+        "Message-ID": f"<m{number}@acme.test>",
+        "Date": "Mon, 02 Mar 2026 08:00:00 +0000",
+        "Content-Type": "text/plain; charset=utf-8",
+        **headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    return f"{head}\r\nText of message {number}, in Turkish: iğne.\r\n".encode()
+
+
+class MailConnectorSuite:
+    """The tests. `faults` names the simulator's fault, with parameters, for each of the suite's own words.
+
+    `cursor_expired`, `throttled` (with a time to wait), `revoked`, `part_failed` (one message of a batch),
+    `forged_push` and `unavailable` are needed. `several_pages` is a number of messages that fill more than one page.
+    """
+
+    faults: ClassVar[Mapping[str, FaultOf]] = {}
+    several_pages: ClassVar[int] = 600
+
+    # --- what a subclass gives ---
+
+    @pytest.fixture
+    def simulator(self) -> SimulatedMail:
+        """Return the simulated provider, not started."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def create(self) -> Callable[[Services], MailConnector]:
+        """Return what the entry point names."""
+        raise NotImplementedError
+
+    # --- what the suite makes of it ---
+
+    @pytest.fixture
+    def clock(self) -> SteppedClock:
+        return SteppedClock()
+
+    @pytest.fixture
+    def connector(
+        self, simulator: SimulatedMail, create: Callable[[Services], MailConnector], clock: SteppedClock
+    ) -> Iterator[MailConnector]:
+        environ = simulator.start(clock)
+        simulator.add_mailbox(ADDRESS, [ALIAS])
+        yield create(Services(clock, BASE_URL, environ))
+        simulator.stop()
+
+    @pytest.fixture
+    def mailbox(self, connector: MailConnector, simulator: SimulatedMail) -> Mailbox:
+        return self.connect(connector, simulator)
+
+    @pytest.fixture
+    def listener(self, connector: MailConnector, simulator: SimulatedMail) -> Iterator[PushListener]:
+        with PushListener(connector.read_push) as listener:
+            simulator.push_to(listener.url)
+            yield listener
+
+    def connect(self, connector: MailConnector, simulator: SimulatedMail, address: str = ADDRESS) -> Mailbox:
+        """Connect a mailbox as its owner would."""
+        authorization = connector.authorize(REDIRECT_URI, "the-state", address)
+        back = dict(parse_qsl(urlsplit(simulator.consent(authorization.url, address)).query))
+        connected = connector.connect(REDIRECT_URI, back, authorization.kept)
+        account = Account(
+            id=1,
+            public_id="00000000-0000-4000-8000-000000000001",
+            team_id=1,
+            provider=connector.provider,
+            kind="personal",
+            address=connected.address,
+            mailbox=connected.mailbox,
+            own_addresses=frozenset({connected.address}),
+            auto_link=True,
+            visibility="full",
+            owner_id=1,
+        )
+        return Mailbox(account, MemoryCredentials(connected.secrets))
+
+    def strike(self, simulator: SimulatedMail, word: str) -> None:
+        """Arm the simulator's fault for one of the suite's words."""
+        kind, params = self.faults[word]
+        simulator.fault(kind, **params)
+
+    def deliver(self, simulator: SimulatedMail, clock: SteppedClock, number: int, folder: str = "inbox") -> str:
+        """Put a message into the mailbox now."""
+        return simulator.deliver(ADDRESS, mail(number), at=clock.now(), folder=folder)
+
+    def read(self, connector: MailConnector, mailbox: Mailbox, cursor: str | None) -> tuple[dict[str, Change], str]:
+        """Read all changes after a cursor; return them by id, with the cursor reached."""
+        changes: dict[str, Change] = {}
+        for page in connector.list_changes(mailbox, cursor):
+            changes |= {change.provider_id: change for change in page.changes}
+            cursor = page.cursor
+        assert cursor is not None
+        return changes, cursor
+
+    def fetch(self, connector: MailConnector, mailbox: Mailbox, provider_ids: Sequence[str]) -> dict[str, FetchOutcome]:
+        """Fetch messages, as many at once as the connector takes."""
+        size = connector.capabilities.batch_size
+        batches = [provider_ids[first : first + size] for first in range(0, len(provider_ids), size)]
+        return {outcome.provider_id: outcome for batch in batches for outcome in connector.fetch(mailbox, batch)}
+
+    # --- consent ---
+
+    def test_consent_names_the_mailbox_and_a_user_that_is_no_address(
+        self, connector: MailConnector, simulator: SimulatedMail
+    ) -> None:
+        authorization = connector.authorize(REDIRECT_URI, "the-state", None)
+        back = dict(parse_qsl(urlsplit(simulator.consent(authorization.url, ADDRESS)).query))
+        connected = connector.connect(REDIRECT_URI, back, authorization.kept)
+        assert back["state"] == "the-state"
+        assert connected.address == ADDRESS
+        assert connected.provider_user_id
+        assert "@" not in connected.provider_user_id
+        assert connected.secrets
+
+    def test_a_code_serves_once(self, connector: MailConnector, simulator: SimulatedMail) -> None:
+        authorization = connector.authorize(REDIRECT_URI, "the-state", None)
+        back = dict(parse_qsl(urlsplit(simulator.consent(authorization.url, ADDRESS)).query))
+        connector.connect(REDIRECT_URI, back, authorization.kept)
+        with pytest.raises(PermanentError):
+            connector.connect(REDIRECT_URI, back, authorization.kept)
+
+    def test_a_code_needs_what_was_kept(self, connector: MailConnector, simulator: SimulatedMail) -> None:
+        victim = connector.authorize(REDIRECT_URI, "the-state", None)
+        attacker = connector.authorize(REDIRECT_URI, "the-state", None)
+        back = dict(parse_qsl(urlsplit(simulator.consent(victim.url, ADDRESS)).query))
+        with pytest.raises(PermanentError):
+            connector.connect(REDIRECT_URI, back, attacker.kept)
+
+    def test_own_addresses_are_the_main_one_and_the_aliases(self, connector: MailConnector, mailbox: Mailbox) -> None:
+        assert connector.own_addresses(mailbox) == {ADDRESS, ALIAS}
+
+    def test_the_last_account_ends_the_access(self, connector: MailConnector, mailbox: Mailbox) -> None:
+        connector.disconnect(mailbox, last=True)
+        assert mailbox.credentials.read() == {}
+        with pytest.raises(AccessRevoked):
+            self.read(connector, mailbox, None)
+
+    def test_an_account_that_is_not_the_last_leaves_the_others_alone(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox
+    ) -> None:
+        other = self.connect(connector, simulator)
+        connector.disconnect(mailbox, last=False)
+        assert mailbox.credentials.read() == {}
+        _, cursor = self.read(connector, other, None)
+        assert cursor
+
+    def test_disconnecting_twice_is_harmless(self, connector: MailConnector, mailbox: Mailbox) -> None:
+        connector.disconnect(mailbox, last=True)
+        connector.disconnect(mailbox, last=True)
+        assert mailbox.credentials.read() == {}
+
+    def test_a_withdrawn_consent_is_named(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox
+    ) -> None:
+        self.strike(simulator, "revoked")
+        with pytest.raises(AccessRevoked):
+            self.read(connector, mailbox, None)
+
+    # --- pushes ---
+
+    def test_every_missing_capability_has_a_sentence(self, connector: MailConnector) -> None:
+        capabilities = connector.capabilities
+        assert capabilities.batch_size > 0
+        assert capabilities.subscriptions or "subscriptions" in capabilities.missing
+        assert all(sentence.endswith(".") for sentence in capabilities.missing.values())
+
+    @pytest.mark.usefixtures("listener")  # some providers ask the address before they accept it
+    def test_a_subscription_outlasts_its_renewal_and_may_be_made_again(
+        self, connector: MailConnector, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        first = connector.subscribe(mailbox)
+        clock.step(hours=1)
+        second = connector.subscribe(mailbox)
+        renewal = timedelta(seconds=connector.capabilities.subscription_renew_before_s)
+        assert first.expires_at - renewal > clock.now()
+        assert second.expires_at >= first.expires_at
+
+    def test_a_push_names_the_mailbox(
+        self,
+        connector: MailConnector,
+        simulator: SimulatedMail,
+        mailbox: Mailbox,
+        listener: PushListener,
+        clock: SteppedClock,
+    ) -> None:
+        connector.subscribe(mailbox)
+        simulator.settle()
+        listener.notifications.clear()
+        self.deliver(simulator, clock, 1)
+        simulator.settle()
+        assert {(n.provider, n.mailbox) for n in listener.notifications} == {
+            (connector.provider, mailbox.account.mailbox)
+        }
+
+    def test_a_forged_push_names_nothing(
+        self,
+        connector: MailConnector,
+        simulator: SimulatedMail,
+        mailbox: Mailbox,
+        listener: PushListener,
+        clock: SteppedClock,
+    ) -> None:
+        connector.subscribe(mailbox)
+        simulator.settle()
+        listener.notifications.clear()
+        listener.requests.clear()
+        self.strike(simulator, "forged_push")
+        self.deliver(simulator, clock, 1)
+        simulator.settle()
+        assert listener.requests
+        assert listener.notifications == []
+
+    # --- changes ---
+
+    def test_without_a_past_only_new_mail_is_read(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        self.deliver(simulator, clock, 1)
+        changes, cursor = self.read(connector, mailbox, None)
+        assert changes == {}
+        new = self.deliver(simulator, clock, 2)
+        changes, _ = self.read(connector, mailbox, cursor)
+        assert set(changes) == {new}
+
+    def test_with_a_past_the_mail_since_then_is_read(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        self.deliver(simulator, clock, 1)
+        clock.step(days=10)
+        recent = self.deliver(simulator, clock, 2)
+        since = replace(mailbox, history_from=clock.now() - timedelta(days=3))
+        changes, cursor = self.read(connector, since, None)
+        assert set(changes) == {recent}
+        new = self.deliver(simulator, clock, 3)
+        changes, _ = self.read(connector, since, cursor)
+        assert set(changes) == {new}
+
+    def test_a_cursor_without_changes_stays_good(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        _, cursor = self.read(connector, mailbox, None)
+        for _ in range(3):
+            changes, cursor = self.read(connector, mailbox, cursor)
+            assert changes == {}
+        new = self.deliver(simulator, clock, 1)
+        changes, _ = self.read(connector, mailbox, cursor)
+        assert set(changes) == {new}
+
+    def test_every_cursor_of_a_long_first_read_can_be_gone_on_from(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        delivered = {self.deliver(simulator, clock, number) for number in range(self.several_pages)}
+        since = replace(mailbox, history_from=clock.now() - timedelta(days=1))
+        self.check_every_cursor(connector, since, None, delivered)
+
+    def test_every_cursor_of_long_changes_can_be_gone_on_from(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        _, cursor = self.read(connector, mailbox, None)
+        delivered = {self.deliver(simulator, clock, number) for number in range(self.several_pages)}
+        self.check_every_cursor(connector, mailbox, cursor, delivered)
+
+    def check_every_cursor(
+        self, connector: MailConnector, mailbox: Mailbox, cursor: str | None, delivered: set[str]
+    ) -> None:
+        """Stop after each page in turn and go on from its cursor: nothing may be missing."""
+        pages = list(connector.list_changes(mailbox, cursor))
+        assert sum(bool(page.changes) for page in pages) > 1
+        seen: set[str] = set()
+        for page in pages:
+            seen |= {change.provider_id for change in page.changes}
+            rest, _ = self.read(connector, mailbox, page.cursor)
+            assert seen | set(rest) == delivered
+
+    def test_a_deletion_is_reported(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        doomed = self.deliver(simulator, clock, 1)
+        _, cursor = self.read(connector, mailbox, None)
+        simulator.delete(ADDRESS, doomed)
+        changes, _ = self.read(connector, mailbox, cursor)
+        assert changes[doomed].deleted
+
+    def test_drafts_and_spam_are_never_read(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        _, cursor = self.read(connector, mailbox, None)
+        left_out = {folder: self.deliver(simulator, clock, n, folder) for n, folder in enumerate(("draft", "spam"))}
+        kept = self.deliver(simulator, clock, 9)
+        changes, _ = self.read(connector, mailbox, cursor)
+        wanted = [c.provider_id for c in changes.values() if c.filtered_by is None and not c.deleted]
+        fetched = self.fetch(connector, mailbox, wanted)
+        assert {key for key, outcome in fetched.items() if isinstance(outcome, Fetched)} == {kept}
+        for folder, provider_id in left_out.items():
+            change, outcome = changes.get(provider_id), fetched.get(provider_id)
+            named = outcome.rule if isinstance(outcome, FilteredMessage) else change.filtered_by if change else folder
+            assert named == folder
+
+    def test_an_expired_cursor_is_named_and_recovery_finds_everything(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        _, cursor = self.read(connector, mailbox, None)
+        last_good = clock.now()
+        clock.step(minutes=5)
+        missed = {self.deliver(simulator, clock, number) for number in range(3)}
+        self.strike(simulator, "cursor_expired")
+        with pytest.raises(CursorExpired):
+            self.read(connector, mailbox, cursor)
+        pages = list(connector.recover(mailbox, last_good - timedelta(days=1)))
+        assert {change.provider_id for page in pages for change in page.changes} >= missed
+        new = self.deliver(simulator, clock, 9)
+        changes, _ = self.read(connector, mailbox, pages[-1].cursor)
+        assert set(changes) == {new}
+
+    def test_mail_that_arrives_during_a_recovery_is_found(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        self.deliver(simulator, clock, 1)
+        pages = connector.recover(mailbox, clock.now() - timedelta(days=1))
+        first = next(pages)
+        late = self.deliver(simulator, clock, 2)
+        rest = list(pages)
+        found = {change.provider_id for page in (first, *rest) for change in page.changes}
+        after, _ = self.read(connector, mailbox, (rest or [first])[-1].cursor)
+        assert late in found | set(after)
+
+    def test_a_window_lists_what_arrived_since(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        self.deliver(simulator, clock, 1)
+        clock.step(days=5)
+        recent = {self.deliver(simulator, clock, 2), self.deliver(simulator, clock, 3, "sent")}
+        pages = list(connector.list_window(mailbox, clock.now() - timedelta(hours=48)))
+        assert {change.provider_id for page in pages for change in page} == recent
+
+    # --- reading ---
+
+    def test_a_fetched_message_is_what_was_delivered(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox
+    ) -> None:
+        at = datetime.fromisoformat("2026-03-01T10:11:12+00:00")
+        provider_id = simulator.deliver(ADDRESS, mail(7), at=at)
+        outcome = self.fetch(connector, mailbox, [provider_id])[provider_id]
+        assert isinstance(outcome, Fetched)
+        headers = {name.lower(): value for name, value in outcome.message.headers}
+        assert outcome.message.at == at  # the provider's time, not the Date header
+        assert outcome.message.folder == "inbox"
+        assert headers["subject"] == "Prices 7"
+        assert headers["message-id"] == "<m7@acme.test>"
+        assert "iğne" in outcome.message.text
+
+    def test_sent_mail_says_so(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        provider_id = self.deliver(simulator, clock, 1, "sent")
+        outcome = self.fetch(connector, mailbox, [provider_id])[provider_id]
+        assert isinstance(outcome, Fetched)
+        assert outcome.message.folder == "sent"
+
+    def test_a_deleted_message_is_gone_and_holds_up_nobody(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        gone, kept = self.deliver(simulator, clock, 1), self.deliver(simulator, clock, 2)
+        simulator.delete(ADDRESS, gone)
+        outcomes = self.fetch(connector, mailbox, [gone, kept])
+        assert isinstance(outcomes[gone], GoneMessage)
+        assert isinstance(outcomes[kept], Fetched)
+
+    def test_a_message_that_fails_holds_up_nobody(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        wanted = [self.deliver(simulator, clock, number) for number in range(3)]
+        self.strike(simulator, "part_failed")
+        outcomes = self.fetch(connector, mailbox, wanted)
+        assert set(outcomes) == set(wanted)
+        assert sum(isinstance(outcome, Fetched) for outcome in outcomes.values()) >= 2
+        assert all(isinstance(outcome, Fetched | FailedMessage) for outcome in outcomes.values())
+
+    # --- trouble ---
+
+    def test_throttling_says_how_long_to_wait(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox
+    ) -> None:
+        self.strike(simulator, "throttled")
+        with pytest.raises(RateLimited) as raised:
+            self.read(connector, mailbox, None)
+        assert raised.value.retry_after_s is not None
+        assert raised.value.retry_after_s > 0
+
+    def test_nothing_is_lost_when_the_provider_is_away(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        _, cursor = self.read(connector, mailbox, None)
+        new = self.deliver(simulator, clock, 1)
+        self.strike(simulator, "unavailable")
+        with pytest.raises(ProviderError):
+            self.read(connector, mailbox, cursor)
+        clock.step(hours=1)
+        changes, _ = self.read(connector, mailbox, cursor)
+        assert set(changes) == {new}
