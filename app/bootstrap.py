@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import procrastinate
+import psycopg
+from flask import Flask
 
 from app import jobs, registry
 from app.installation import Installation, SystemClock
@@ -17,7 +20,8 @@ from app.settings import Settings
 from app.store import embedded
 from app.store.database import Database
 from app.store.roles import APP
-from app.store.secrets import SecretBox, open_box
+from app.store.secrets import open_box
+from app.web.application import PARTS, application
 
 # A worker that was told to stop finishes what it does; a page or a note takes seconds.
 DRAIN_S = 30.0
@@ -56,12 +60,12 @@ def open_installation(
     def open_crm(connection: CrmConnection) -> CrmAdapter:
         return registry.crm_adapter(services, connection)
 
-    return Installation(settings, database, open_secrets(settings, database), services.clock, mail, open_crm)
+    return Installation(settings, database, open_box(settings, database), services.clock, mail, open_crm)
 
 
-def open_secrets(settings: Settings, database: Database) -> SecretBox:
-    """Return the box for secrets at rest, having checked that its key is the database's own."""
-    return open_box(settings, database)
+def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Flask:
+    """Build the web application, or the part of it that this process serves (`webhooks`, `pages`)."""
+    return application(installation, parts)
 
 
 class Worker:
@@ -127,7 +131,8 @@ class Worker:
 def _connector(url: str) -> procrastinate.PsycopgConnector:
     """Return the queue's own connections, as the application's role."""
 
-    async def become_app(connection: object) -> None:
-        await connection.execute(f"SET ROLE {APP}")  # type: ignore[attr-defined]
+    async def become_app(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.set_autocommit(True)
+        await connection.execute(f"SET ROLE {APP}")
 
     return procrastinate.PsycopgConnector(conninfo=url, configure=become_app)

@@ -5,16 +5,17 @@ A fixed number of queries, however many conversations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from app import links
-from app.linking.addresses import match_key
+from app.linking.addresses import is_ours, match_key
 from app.linking.decide import decide, digest
 from app.model import (
+    ITEM_KINDS,
     Account,
     Conversation,
     Decision,
@@ -24,9 +25,8 @@ from app.model import (
     Ours,
     Person,
     Policy,
-    RememberedChoice,
 )
-from app.store import accounts, decisions, mirror, teams
+from app.store import accounts, crm, decisions, mirror, queue, teams
 from app.store import links as link_rows
 
 
@@ -70,21 +70,31 @@ def inputs(
     everybody = set().union(*addresses.values()) - around.ours.addresses
     persons = mirror.persons_by_addresses(connection, sorted(everybody), sorted({match_key(a) for a in everybody}))
     items = mirror.items_of_persons(connection, [person.ref for person in persons])
-    digests = {conversation.id: links.counterparts_digest(conversation, around.ours) for conversation in conversations}
+    linked = mirror.items(connection, {c.primary_link.ref for c in conversations if c.primary_link})
+    digests = {conversation.id: counterparts_digest(conversation, around.ours) for conversation in conversations}
     remembered = link_rows.remembered(connection, {found for found in digests.values() if found})
     by_key = _by_match_key(persons)
     by_person = _by_person(items)
-    return [
-        _input(
-            conversation,
-            addresses[conversation.id],
-            around,
-            by_key,
-            by_person,
-            remembered.get(digests[conversation.id] or b"", ()),
+    given = []
+    for conversation in conversations:
+        matching = _matching(addresses[conversation.id], by_key)
+        looked_at = {ref: item for person in matching for ref, item in by_person.get(person.ref, {}).items()}
+        primary = conversation.primary_link
+        if primary is not None and primary.ref in linked:  # its people may take part no longer (S12)
+            looked_at[primary.ref] = linked[primary.ref]
+        holders = {copy.account_id for message in conversation.messages for copy in message.copies}
+        given.append(
+            DecisionInput(
+                conversation=conversation,
+                accounts=tuple(account for account in around.accounts if account.id in holders),
+                ours=around.ours,
+                persons=matching,
+                items=tuple(sorted(looked_at.values(), key=lambda item: str(item.ref))),
+                policy=around.policy,
+                remembered=remembered.get(digests[conversation.id] or b"", ()),
+            )
         )
-        for conversation in conversations
-    ]
+    return given
 
 
 def decide_all(
@@ -94,51 +104,112 @@ def decide_all(
     around: Surroundings,
     now: datetime,
     *,
-    act: bool = True,
-) -> dict[int, Decision]:
-    """Decide on the conversations and store the decisions; unless `act` is False, relate, link and ask for notes."""
+    only_copies: Collection[int] = (),
+) -> None:
+    """Decide on the conversations, store the decisions, relate and link, and ask for the notes of linked ones.
+
+    `only_copies` are conversations that got a further copy of a message they had: where the answer is that the link
+    stays, the decision that made it stays the current one, so that the order of two mailboxes makes no difference.
+    """
     if not conversations:
-        return {}
+        return
     decided = [(given, decide(given)) for given in inputs(connection, conversations, around)]
+    before = decisions.current(connection, sorted(only_copies))
+    stays = {
+        given.conversation.id: before[given.conversation.id].id
+        for given, decision in decided
+        if decision.outcome == "keep"
+        and given.conversation.id in before
+        and before[given.conversation.id].decision.outcome == "link"
+    }
     stored = decisions.record(
-        connection, team_id, [(given.conversation.id, digest(given), decision) for given, decision in decided], now
+        connection,
+        team_id,
+        [(g.conversation.id, digest(g), decision) for g, decision in decided if g.conversation.id not in stays],
+        now,
     )
-    if act:
-        links.apply_decisions(
-            connection,
-            team_id,
-            [(given.conversation, decision, stored[given.conversation.id]) for given, decision in decided],
-            {p.ref: p.name for given, _ in decided for p in given.persons},
-            {p.organization: p.organization_name for given, _ in decided for p in given.persons if p.organization},
-            now,
-        )
-    return {given.conversation.id: decision for given, decision in decided}
+    persons = {person for given, _ in decided for person in given.persons}
+    apply_decisions(
+        connection,
+        team_id,
+        [(g.conversation, decision, (stays | stored)[g.conversation.id]) for g, decision in decided],
+        {person.organization: person.organization_name for person in persons if person.organization},
+        {person.ref: person.name for person in persons},
+        now,
+    )
 
 
-def _input(
-    conversation: Conversation,
-    addresses: set[str],
-    around: Surroundings,
-    by_key: Mapping[str, Mapping[ItemRef, Person]],
-    by_person: Mapping[ItemRef, Mapping[ItemRef, Item]],
-    remembered: tuple[RememberedChoice, ...],
-) -> DecisionInput:
-    holders = {copy.account_id for message in conversation.messages for copy in message.copies}
-    persons: dict[ItemRef, Person] = {}
+def record_only(connection: sa.Connection, team_id: int, conversation: Conversation, now: datetime) -> None:
+    """Store how a conversation stands now without acting on it: after a person changed something."""
+    given = inputs(connection, [conversation], surroundings(connection))[0]
+    decisions.record(connection, team_id, [(conversation.id, digest(given), decide(given))], now)
+
+
+def apply_decisions(
+    connection: sa.Connection,
+    team_id: int,
+    decided: Sequence[tuple[Conversation, Decision, int]],
+    organizations: Mapping[ItemRef, str],
+    persons: Mapping[ItemRef, str],
+    now: datetime,
+) -> None:
+    """Relate the people, link what was decided, and ask for the notes of linked conversations to be looked at."""
+    new: list[link_rows.NewLink] = []
+    notes: set[tuple[int, ItemRef]] = set()
+    for conversation, decision, decision_id in decided:
+        there = {link.ref for link in conversation.links}
+        for ref in (*decision.persons, *decision.organizations):
+            if ref not in there:
+                title = persons.get(ref) or organizations.get(ref) or ""
+                new.append(
+                    link_rows.NewLink(conversation.id, ref, title, False, "automatic", now, decision_id=decision_id)
+                )
+        if decision.outcome == "link" and decision.item is not None:
+            new.append(
+                link_rows.NewLink(
+                    conversation.id,
+                    decision.item,
+                    decision.item_title,
+                    True,
+                    "automatic",
+                    now,
+                    decision_id=decision_id,
+                )
+            )
+            notes.add((conversation.id, decision.item))
+        elif conversation.primary_link is not None:
+            notes.add((conversation.id, conversation.primary_link.ref))
+    link_rows.add(connection, team_id, new)
+    want_notes(connection, team_id, notes)
+
+
+def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple[int, ItemRef]]) -> None:
+    """Ask for these notes to be looked at, and enqueue the job for each in the same transaction."""
+    primary = {(conversation_id, ref) for conversation_id, ref in wanted if ref.kind in ITEM_KINDS}
+    write_ids = crm.want_notes(connection, team_id, primary)
+    queue.defer(
+        connection,
+        "crm_write",
+        [({"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}") for write_id in write_ids],
+    )
+
+
+def counterparts_digest(conversation: Conversation, ours: Ours) -> bytes | None:
+    """Return what a choice is remembered by (T5): the conversation's counterparts; None when it has none."""
+    people = {
+        participant.address
+        for message in conversation.messages
+        for participant in (*message.participants, *(bcc for copy in message.copies for bcc in copy.bcc))
+        if participant.role != "reply_to" and not is_ours(participant.address, ours)
+    }
+    return hashlib.sha256("\n".join(sorted(people)).encode()).digest() if people else None
+
+
+def _matching(addresses: set[str], by_key: Mapping[str, Mapping[ItemRef, Person]]) -> tuple[Person, ...]:
+    found: dict[ItemRef, Person] = {}
     for address in addresses:
-        persons |= by_key.get(match_key(address), {})
-    items: dict[ItemRef, Item] = {}
-    for ref in persons:
-        items |= by_person.get(ref, {})
-    return DecisionInput(
-        conversation=conversation,
-        accounts=tuple(account for account in around.accounts if account.id in holders),
-        ours=around.ours,
-        persons=tuple(sorted(persons.values(), key=lambda person: str(person.ref))),
-        items=tuple(sorted(items.values(), key=lambda item: str(item.ref))),
-        policy=around.policy,
-        remembered=remembered,
-    )
+        found |= by_key.get(match_key(address), {})
+    return tuple(sorted(found.values(), key=lambda person: str(person.ref)))
 
 
 def _by_match_key(persons: Sequence[Person]) -> dict[str, dict[ItemRef, Person]]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import deciding, links
+from app import deciding
 from app.linking import headers
 from app.linking.threads import Threads, keys
 from app.model import Account, ProviderMessage
@@ -49,8 +49,10 @@ def ingest(
     for message in read:
         threads.place(message)
     written = messages.write(messages.Writing(connection, account.team_id, account.id, now, retention), known, threads)
-    links.want_notes(connection, account.team_id, written.orphaned_notes)
-    deciding.decide_all(connection, account.team_id, written.touched, around, now)
+    deciding.want_notes(connection, account.team_id, written.orphaned_notes)
+    before = {conversation.id: len(conversation.messages) for conversation in known}
+    only_copies = {c.id for c in written.touched if before.get(c.id) == len(c.messages)}
+    deciding.decide_all(connection, account.team_id, written.touched, around, now, only_copies=only_copies)
 
 
 def known_copies(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> frozenset[str]:
@@ -76,7 +78,7 @@ def refresh_notes(connection: sa.Connection, team_id: int, conversation_ids: Col
         for conversation in conversations.load(connection, conversation_ids)
         if conversation.primary_link is not None
     }
-    links.want_notes(connection, team_id, wanted)
+    deciding.want_notes(connection, team_id, wanted)
 
 
 def lock_team(connection: sa.Connection, team_id: int) -> None:

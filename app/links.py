@@ -1,4 +1,4 @@
-"""What a person or a decision does to a conversation: link, unlink, link elsewhere, bulk, dismiss, undo.
+"""What a person, or a change in the CRM, does to a conversation: link, unlink, link elsewhere, bulk, dismiss, undo.
 
 Everything runs in the caller's transaction under the team's row-level security, writes the audit trail, and asks for
 the CRM note to be looked at in the same transaction, so that a committed change always reaches the CRM.
@@ -6,7 +6,6 @@ the CRM note to be looked at in the same transaction, so that a committed change
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,24 +14,24 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from app.deciding import counterparts_digest, record_only, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
-from app.linking.authenticity import counterparts
-from app.linking.visibility import Reader, may_link, may_see
+from app.linking.visibility import Reader, may_link, may_see, message_level
 from app.model import (
     ITEM_KINDS,
     Account,
     Conversation,
-    Decision,
     Item,
     ItemRef,
     Level,
     Link,
     Member,
+    Message,
     Ours,
     Tombstone,
 )
 from app.store import accounts as account_rows
-from app.store import conversations, crm, decisions, mirror, queue
+from app.store import conversations, decisions, mirror
 from app.store import links as rows
 from app.store.mirror import Changed
 
@@ -68,57 +67,16 @@ class Seen:
     @property
     def may_link(self) -> bool:
         """Whether the member is an owner of the conversation or an administrator (S14)."""
-        return may_link(self.reader, self.conversation, self.accounts)
+        return may_link(self.reader, self.conversation)
 
+    @property
+    def reads_subject(self) -> bool:
+        """Whether the member may read the subject of some message."""
+        return any(self.level_of(message) in ("subject", "full") for message in self.conversation.messages)
 
-# --- what a decision does ---
-
-
-def apply_decisions(
-    connection: sa.Connection,
-    team_id: int,
-    decided: Sequence[tuple[Conversation, Decision, int]],
-    organizations: Mapping[ItemRef, str],
-    persons: Mapping[ItemRef, str],
-    now: datetime,
-) -> None:
-    """Relate the people, link what was decided, and ask for the notes of linked conversations to be looked at."""
-    new: list[rows.NewLink] = []
-    notes: set[tuple[int, ItemRef]] = set()
-    for conversation, decision, decision_id in decided:
-        there = {link.ref for link in conversation.links}
-        for ref in (*decision.persons, *decision.organizations):
-            if ref not in there:
-                title = persons.get(ref) or organizations.get(ref) or ""
-                new.append(rows.NewLink(conversation.id, ref, title, False, "automatic", now, decision_id=decision_id))
-        if decision.outcome == "link" and decision.item is not None:
-            new.append(
-                rows.NewLink(
-                    conversation.id,
-                    decision.item,
-                    decision.item_title,
-                    True,
-                    "automatic",
-                    now,
-                    decision_id=decision_id,
-                )
-            )
-            notes.add((conversation.id, decision.item))
-        elif conversation.primary_link is not None:
-            notes.add((conversation.id, conversation.primary_link.ref))
-    rows.add(connection, team_id, new)
-    want_notes(connection, team_id, notes)
-
-
-def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple[int, ItemRef]]) -> None:
-    """Ask for these notes to be looked at, and enqueue the job for each in the same transaction."""
-    primary = {(conversation_id, ref) for conversation_id, ref in wanted if ref.kind in ITEM_KINDS}
-    write_ids = crm.want_notes(connection, team_id, primary)
-    queue.defer(
-        connection,
-        "crm_write",
-        [({"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}") for write_id in write_ids],
-    )
+    def level_of(self, message: Message) -> Level:
+        """Return how much of a message the member may read."""
+        return message_level(self.reader, message, self.conversation, self.accounts, self.ours)
 
 
 # --- what a person does ---
@@ -132,7 +90,7 @@ def see(connection: sa.Connection, member: Member, conversation_ids: Collection[
     return {
         conversation.id: Seen(conversation, accounts, ours, reader)
         for conversation in conversations.load(connection, conversation_ids)
-        if may_see(reader, conversation, accounts)
+        if may_see(reader, conversation, accounts, ours)
     }
 
 
@@ -184,6 +142,8 @@ def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
         raise Conflict("not_linked")
     _take_off(connection, acting, seen.conversation, primary, why="unlinked")
     _audit(connection, acting, "unlink", seen.conversation, {"item": str(primary.ref)})
+    (now,) = conversations.load(connection, [conversation_id])
+    record_only(connection, acting.team_id, now, acting.now)
 
 
 def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
@@ -198,7 +158,7 @@ def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> 
 def set_visibility(connection: sa.Connection, acting: Acting, conversation_id: int, level: Level | None) -> None:
     """Set who may read a conversation; only its owners may, and its note follows in the same job (V5)."""
     seen = _seen(connection, acting, conversation_id)
-    if not may_link(seen.reader.without_administration(), seen.conversation, seen.accounts):
+    if not may_link(seen.reader.without_administration(), seen.conversation):
         raise NotAllowed("not_owner")
     connection.execute(
         sa.text("UPDATE conversation SET visibility = :level WHERE id = :id"), {"id": conversation_id, "level": level}
@@ -258,9 +218,11 @@ def _owned(connection: sa.Connection, acting: Acting, conversation_id: int) -> S
 
 
 def _item(connection: sa.Connection, ref: ItemRef) -> Item:
+    if ref.kind not in ITEM_KINDS:
+        raise Conflict("kind_not_linkable", kind=ref.kind)
     item = mirror.item(connection, ref)
     if item is None:
-        raise NotFound("item_not_found", item=str(ref))
+        raise NotFound("item_unknown", item=str(ref))
     if item.state == "deleted":
         raise Conflict("item_deleted", item=item.title)
     return item
@@ -419,9 +381,3 @@ def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now:
             if row.is_primary
         },
     )
-
-
-def counterparts_digest(conversation: Conversation, ours: Ours) -> bytes | None:
-    """Return what a choice is remembered by (T5): the conversation's counterparts; None when it has none."""
-    people = counterparts(conversation, ours)
-    return hashlib.sha256("\n".join(sorted(people)).encode()).digest() if people else None

@@ -80,10 +80,9 @@ def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int |
             changed = mirror.refresh_if_stale(
                 installation.database, installation.open_crm(crm), crm, installation.clock, max_age_s=allowed_s
             )
-        except (
-            ThreadlinkError
-        ) as error:  # mail is stored and decided on what the mirror holds; the doctor shows its age
-            installation.note_crm_trouble(crm, error)
+        except ProviderError as error:  # mail is decided on what the mirror holds, and the doctor says how old that is
+            with installation.database.for_team(team_id) as connection:
+                crm_rows.set_state(connection, crm.id, "trouble", type(error).__name__)
             continue
         if changed is None:
             continue

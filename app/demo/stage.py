@@ -96,6 +96,19 @@ class Stage:
         whole_s = round(time.monotonic() - self._started, 1)
         return {"ready": round(self._ready_s, 1), "first_link": self._first_link_s, "whole": whole_s}
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The settings with which another process joins this stage (its clock is the machine's own)."""
+        settings = self.installation.settings
+        return {
+            **self._environ,
+            "DATABASE_URL": "",
+            "THREADLINK_DATA": str(settings.data_dir),
+            "PUBLIC_BASE_URL": self.url,
+            "THREADLINK_MIRROR_MAX_AGE_S": str(settings.mirror_max_age_s),
+            "THREADLINK_NOTE_INTERVAL_S": str(settings.note_interval_s),
+        }
+
     def team(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction in the team of the scenario."""
         return self.installation.database.for_team(self.team_id)
@@ -208,7 +221,12 @@ class Stage:
         connection = self.installation.crm_connections(self.team_id)[0]
         self.crm_id = connection.id
         self.crm_records = cast("CrmRecords", self.installation.open_crm(connection))
-        for record in (*self.scenario.organizations, *self.scenario.persons, *self.scenario.items):
+        records: tuple[scenes.CrmRecord, ...] = (
+            *self.scenario.organizations,
+            *self.scenario.persons,
+            *self.scenario.items,
+        )
+        for record in records:
             self.put(record)
 
     def _connect(self, account: scenes.ScenarioAccount) -> None:

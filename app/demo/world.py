@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from app import accounts, links
+from app import accounts, links, review
 from app.demo.stage import Stage
 from app.errors import RequestRefused, Unsupported
 from app.model import Conversation, ItemRef, Message
@@ -91,7 +91,7 @@ class DemoWorld:
             ids = connection.execute(sa.text("SELECT id FROM conversation WHERE merged_into IS NULL")).scalars().all()
             found = conversations.load(connection, ids)
             decided = decisions.current(connection, ids)
-            claims = dict(
+            claims: dict[int, list[int]] = dict(
                 connection.execute(
                     sa.text("SELECT conversation_id, array_agg(other_id) FROM merge_pair GROUP BY conversation_id")
                 ).all()
@@ -149,7 +149,7 @@ class DemoWorld:
         elif isinstance(action, scenes.SetVisibilityAction):
             links.set_visibility(connection, acting, conversation_id, action.level)
         else:
-            links.accept(connection, acting, conversation_id)
+            review.accept(connection, acting, conversation_id)
 
     def _bulk_link(
         self, connection: sa.Connection, acting: links.Acting, action: scenes.BulkLinkAction

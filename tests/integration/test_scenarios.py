@@ -13,7 +13,6 @@ from app.scenario.model import Scenario
 from app.scenario.read import built_in, load
 from app.scenario.run import run
 
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
