@@ -14,143 +14,28 @@ The suite speaks of capabilities, never of vendors. A capability that is missing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from app.errors import AccessRevoked, CursorExpired, PermanentError, ProviderError, RateLimited
-from app.model import Account
 from app.ports import (
-    Change,
     FailedMessage,
     Fetched,
-    FetchOutcome,
     FilteredMessage,
     GoneMessage,
     Mailbox,
     MailConnector,
-    Services,
     SimulatedMail,
 )
-from app.testing.fakes import MemoryCredentials, PushListener, SteppedClock
-
-ADDRESS = "ada@northwind.test"
-ALIAS = "ada.lovelace@northwind.test"
-BASE_URL = "https://threadlink.test"
-REDIRECT_URI = f"{BASE_URL}/connect/back"
-
-FaultOf = tuple[str, Mapping[str, Any]]
+from app.testing.fakes import PushListener, SteppedClock
+from app.testing.mail_stage import ADDRESS, ALIAS, REDIRECT_URI, MailStage, mail
 
 
-def mail(number: int, **headers: str) -> bytes:
-    """Return the RFC 5322 bytes of a message with a subject and an id of its own."""
-    named = {
-        "From": "Bea <bea@acme.test>",
-        "To": f"Ada <{ADDRESS}>",
-        "Subject": f"Prices {number}",
-        "Message-ID": f"<m{number}@acme.test>",
-        "Date": "Mon, 02 Mar 2026 08:00:00 +0000",
-        "Content-Type": "text/plain; charset=utf-8",
-        **headers,
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
-    return f"{head}\r\nText of message {number}, in Turkish: iğne.\r\n".encode()
-
-
-class MailConnectorSuite:
-    """The tests. `faults` names the simulator's fault, with parameters, for each of the suite's own words.
-
-    `cursor_expired`, `throttled` (with a time to wait), `revoked`, `part_failed` (one message of a batch),
-    `forged_push` and `unavailable` are needed. `several_pages` is a number of messages that fill more than one page.
-    """
-
-    faults: ClassVar[Mapping[str, FaultOf]] = {}
-    several_pages: ClassVar[int] = 600
-
-    # --- what a subclass gives ---
-
-    @pytest.fixture
-    def simulator(self) -> SimulatedMail:
-        """Return the simulated provider, not started."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def create(self) -> Callable[[Services], MailConnector]:
-        """Return what the entry point names."""
-        raise NotImplementedError
-
-    # --- what the suite makes of it ---
-
-    @pytest.fixture
-    def clock(self) -> SteppedClock:
-        return SteppedClock()
-
-    @pytest.fixture
-    def connector(
-        self, simulator: SimulatedMail, create: Callable[[Services], MailConnector], clock: SteppedClock
-    ) -> Iterator[MailConnector]:
-        environ = simulator.start(clock)
-        simulator.add_mailbox(ADDRESS, [ALIAS])
-        yield create(Services(clock, BASE_URL, environ))
-        simulator.stop()
-
-    @pytest.fixture
-    def mailbox(self, connector: MailConnector, simulator: SimulatedMail) -> Mailbox:
-        return self.connect(connector, simulator)
-
-    @pytest.fixture
-    def listener(self, connector: MailConnector, simulator: SimulatedMail) -> Iterator[PushListener]:
-        with PushListener(connector.read_push) as listener:
-            simulator.push_to(listener.url)
-            yield listener
-
-    def connect(self, connector: MailConnector, simulator: SimulatedMail, address: str = ADDRESS) -> Mailbox:
-        """Connect a mailbox as its owner would."""
-        authorization = connector.authorize(REDIRECT_URI, "the-state", address)
-        back = dict(parse_qsl(urlsplit(simulator.consent(authorization.url, address)).query))
-        connected = connector.connect(REDIRECT_URI, back, authorization.kept)
-        account = Account(
-            id=1,
-            public_id="00000000-0000-4000-8000-000000000001",
-            team_id=1,
-            provider=connector.provider,
-            kind="personal",
-            address=connected.address,
-            mailbox=connected.mailbox,
-            own_addresses=frozenset({connected.address}),
-            auto_link=True,
-            visibility="full",
-            owner_id=1,
-        )
-        return Mailbox(account, MemoryCredentials(connected.secrets))
-
-    def strike(self, simulator: SimulatedMail, word: str) -> None:
-        """Arm the simulator's fault for one of the suite's words."""
-        kind, params = self.faults[word]
-        simulator.fault(kind, **params)
-
-    def deliver(self, simulator: SimulatedMail, clock: SteppedClock, number: int, folder: str = "inbox") -> str:
-        """Put a message into the mailbox now."""
-        return simulator.deliver(ADDRESS, mail(number), at=clock.now(), folder=folder)
-
-    def read(self, connector: MailConnector, mailbox: Mailbox, cursor: str | None) -> tuple[dict[str, Change], str]:
-        """Read all changes after a cursor; return them by id, with the cursor reached."""
-        changes: dict[str, Change] = {}
-        for page in connector.list_changes(mailbox, cursor):
-            changes |= {change.provider_id: change for change in page.changes}
-            cursor = page.cursor
-        assert cursor is not None
-        return changes, cursor
-
-    def fetch(self, connector: MailConnector, mailbox: Mailbox, provider_ids: Sequence[str]) -> dict[str, FetchOutcome]:
-        """Fetch messages, as many at once as the connector takes."""
-        size = connector.capabilities.batch_size
-        batches = [provider_ids[first : first + size] for first in range(0, len(provider_ids), size)]
-        return {outcome.provider_id: outcome for batch in batches for outcome in connector.fetch(mailbox, batch)}
+class MailConnectorSuite(MailStage):
+    """The tests; MailStage says what a subclass gives."""
 
     # --- consent ---
 
@@ -313,18 +198,6 @@ class MailConnectorSuite:
         _, cursor = self.read(connector, mailbox, None)
         delivered = {self.deliver(simulator, clock, number) for number in range(self.several_pages)}
         self.check_every_cursor(connector, mailbox, cursor, delivered)
-
-    def check_every_cursor(
-        self, connector: MailConnector, mailbox: Mailbox, cursor: str | None, delivered: set[str]
-    ) -> None:
-        """Stop after each page in turn and go on from its cursor: nothing may be missing."""
-        pages = list(connector.list_changes(mailbox, cursor))
-        assert sum(bool(page.changes) for page in pages) > 1
-        seen: set[str] = set()
-        for page in pages:
-            seen |= {change.provider_id for change in page.changes}
-            rest, _ = self.read(connector, mailbox, page.cursor)
-            assert seen | set(rest) == delivered
 
     def test_a_deletion_is_reported(
         self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
