@@ -134,12 +134,14 @@ class Database:
         dbapi_connection.autocommit = True
         try:
             dbapi_connection.execute(self._session)
-        except (psycopg.errors.InvalidParameterValue, psycopg.errors.InsufficientPrivilege):
-            raise SettingsError(
-                f"The login of DATABASE_URL cannot become {APP}: run `threadlink migrate`, which sets the roles up."
-            ) from None
-        finally:
-            dbapi_connection.autocommit = False
+        except psycopg.Error as error:
+            dbapi_connection.close()
+            if isinstance(error, (psycopg.errors.InvalidParameterValue, psycopg.errors.InsufficientPrivilege)):
+                raise SettingsError(
+                    f"The login of DATABASE_URL cannot become {APP}: run `threadlink migrate`, which sets the roles up."
+                ) from None
+            raise
+        dbapi_connection.autocommit = False
 
 
 def _reset(dbapi_connection: Any, _record: ConnectionPoolEntry, state: PoolResetState) -> None:

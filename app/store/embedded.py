@@ -92,7 +92,7 @@ class EmbeddedServer:
             except BlockingIOError:
                 return
             else:
-                self._home.control("stop", "-m", "fast")
+                self._home.shut_down()
             finally:
                 os.close(self._hold)
 
@@ -255,6 +255,14 @@ class _Home:
     def control(self, action: str, *options: str) -> None:
         """Start or stop the server and wait until it has."""
         self.run("pg_ctl", "-D", str(self.cluster), "-s", "-w", "-t", str(START_TIMEOUT_S), *options, action)
+
+    def shut_down(self) -> None:
+        """Stop the server; one that died already is stopped."""
+        try:
+            self.control("stop", "-m", "fast")
+        except DatabaseUnreachable:
+            if self.is_running():
+                raise
 
     def run(self, program: str, *arguments: str) -> None:
         """Run a program of the package as the server's user. Raises DatabaseUnreachable with what it said."""
