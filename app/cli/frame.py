@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from app import bootstrap, log
+from app import log
 from app.errors import (
     ApplicationMisconfigured,
     DatabaseUnreachable,
@@ -107,6 +107,8 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def opened(pool_size: int = _POOL_SIZE) -> Iterator[Installation]:
     """Open the installation that the settings name, for one command."""
+    from app import bootstrap  # web server, queue and connectors: a second of imports
+
     settings = configured()
     installation = bootstrap.open_installation(settings, bootstrap.database_url(settings), pool_size=pool_size)
     try:

@@ -1,4 +1,7 @@
-"""migrate, web, worker, serve: the processes of an installation."""
+"""migrate, web, worker, serve: the processes of an installation.
+
+What only one of them needs is imported there: every other command would wait for it.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,18 @@ import sys
 
 import click
 
-from app import bootstrap
 from app.cli.frame import Answer, Command, configured
 from app.errors import SettingsError
 from app.installation import Installation
-from app.serving import run_together, serve_web
 from app.settings import Settings
-from app.store import embedded, revision
-from app.store.migrate import migrate as migrate_database
+from app.store import embedded
 
 
 @click.command(cls=Command)
 def migrate() -> Answer:
     """Create or bring up to date the roles, tables and functions of the database."""
+    from app.store.migrate import migrate as migrate_database
+
     settings = configured()
     if settings.is_embedded:
         with embedded.start(settings.data_dir) as server:
@@ -32,6 +34,8 @@ def migrate() -> Answer:
 @click.option("--only", type=click.Choice(["webhooks", "pages"]), help="Serve this part alone (the rest elsewhere).")
 def web(only: str | None) -> None:
     """Serve webhooks and pages until stopped."""
+    from app import bootstrap, serving
+
     settings = configured("INFO")
     _check(settings)
     parts = (only,) if only else ("webhooks", "pages")
@@ -39,12 +43,14 @@ def web(only: str | None) -> None:
     def make_app() -> object:
         return bootstrap.create_app(_open(settings, settings.web_threads), parts)
 
-    serve_web(make_app, settings.listen, threads=settings.web_threads)  # type: ignore[arg-type]  # a Flask application
+    serving.serve_web(make_app, settings.listen, threads=settings.web_threads)  # type: ignore[arg-type]  # a Flask application
 
 
 @click.command(cls=Command)
 def worker() -> None:
     """Read mailboxes, decide, and write to the CRM until stopped."""
+    from app import bootstrap
+
     settings = configured("INFO")
     _check(settings)
     installation = _open(settings, settings.worker_concurrency + 2)
@@ -57,6 +63,9 @@ def worker() -> None:
 @click.command(cls=Command)
 def serve() -> None:
     """Run everything on this machine: the embedded database when DATABASE_URL is empty, web and worker."""
+    from app.serving import run_together
+    from app.store.migrate import migrate as migrate_database
+
     settings = configured("INFO")
     commands = [[sys.executable, "-m", "app.cli", name] for name in ("web", "worker")]
     if not settings.is_embedded:
@@ -75,6 +84,8 @@ def _exit_with(status: int) -> None:
 
 def _check(settings: Settings) -> None:
     """Fail here, with one line, instead of in a process of the web server."""
+    from app.store import revision
+
     installation = _open(settings, 1)
     try:
         with installation.database.without_team() as connection:
@@ -85,4 +96,6 @@ def _check(settings: Settings) -> None:
 
 
 def _open(settings: Settings, pool_size: int) -> Installation:
+    from app import bootstrap
+
     return bootstrap.open_installation(settings, bootstrap.database_url(settings), pool_size=pool_size)

@@ -12,8 +12,6 @@ import click
 from app import log, registry
 from app.cli.frame import ANSWER_IS_NO, DONE, Answer, Command
 from app.cli.linking import explained
-from app.demo.stage import PORT, Stage
-from app.demo.world import DemoWorld
 from app.scenario.read import built_in, load
 from app.scenario.run import Report, run
 from app.threads_command import conversations_of
@@ -31,6 +29,9 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
 
     Exits with 1 when an expectation of the scenario is not met.
     """
+    from app.demo.stage import PORT, Stage
+    from app.demo.world import DemoWorld
+
     log.configure("WARNING")
     scenario = load(file) if file else built_in()
     click.echo("Starting PostgreSQL, the simulated providers, web and worker …", err=True)
