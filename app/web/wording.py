@@ -32,11 +32,6 @@ _EN = {
     "declined_title": "Nothing was connected",
     "declined_intro": "The consent was given back. You can close this page.",
     "problem_title": "That did not work",
-    "problem_link_not_valid": "This link is not valid: it was used, has expired, or belongs to another browser.",
-    "problem_other_origin": "The request did not come from this page. Open the link again.",
-    "problem_other_mailbox": (
-        "This address now belongs to another mailbox than the one that was connected. Disconnect the old account first."
-    ),
     "problem_mailbox_unavailable": "This account has no mailbox that threadlink can read.",
     "problem_consent_refused": "The provider gave no access. Open the link again, and tick every permission.",
     "problem_admin_blocked": "An administrator of your mail must allow threadlink first.",
@@ -77,9 +72,6 @@ _TR = {
     "declined_title": "Hiçbir şey bağlanmadı",
     "declined_intro": "Verilen onay geri alındı. Bu sayfayı kapatabilirsiniz.",
     "problem_title": "İşlem tamamlanamadı",
-    "problem_link_not_valid": "Bu bağlantı geçerli değil: kullanılmış, süresi dolmuş veya başka bir tarayıcıya ait.",
-    "problem_other_origin": "İstek bu sayfadan gelmedi. Bağlantıyı yeniden açın.",
-    "problem_other_mailbox": "Bu adres artık önceden bağlanan kutuya ait değil. Önce eski hesabın bağlantısını kesin.",
     "problem_mailbox_unavailable": "Bu hesabın threadlink'in okuyabileceği bir posta kutusu yok.",
     "problem_consent_refused": "Sağlayıcı erişim vermedi. Bağlantıyı yeniden açın ve bütün izinleri işaretleyin.",
     "problem_admin_blocked": "Önce e-posta yöneticinizin threadlink'e izin vermesi gerekiyor.",
