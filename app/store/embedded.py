@@ -58,6 +58,8 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "random_page_cost": "1.1",
     # Short statements by many connections: compiling them or splitting them over processes costs more than it gives.
     "jit": "off",
+    # Plans made while the tables were empty hold until the first ANALYZE: that must not take a minute.
+    "autovacuum_naptime": "5s",
     "max_parallel_workers_per_gather": "0",
     # The log must not hold what is in the rows: no failed statement (whoever sent it is told), no DETAIL, no parameter.
     "log_min_messages": "log",
@@ -205,7 +207,9 @@ class _Home:
         with socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.connect(str(self.socket_dir / SOCKET_NAME))
-            except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            except PermissionError:
+                raise
+            except OSError:  # no socket, nobody behind it, or a path that cannot hold one
                 return False
         return True
 

@@ -18,7 +18,7 @@ def make(connection: Connection[Any], login: str) -> None:
     known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
     for role in (OWNER, APP):
         if role not in known:
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOINHERIT").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
         if not _may_become(connection, login, role):
             # Becoming it is wanted, having its rights without saying so is not (the option came with PostgreSQL 16).
             options = " WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= 160000 else ""

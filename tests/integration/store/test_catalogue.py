@@ -61,7 +61,7 @@ def test_checks_and_deletions_are_those_of_the_schema_module(owner: sa.Connectio
 def test_roles_are_neither_above_policies_nor_able_to_log_in(owner: sa.Connection, role: str) -> None:
     found = owner.execute(
         sa.text(
-            "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolinherit"
+            "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication"
             " FROM pg_roles WHERE rolname = :role"
         ),
         {"role": role},
