@@ -96,11 +96,12 @@ class Worker:
         ready.wait()
 
     def stop(self) -> None:
-        """Stop the thread that start() began, after the jobs at hand."""
-        if self._loop is not None and self._running is not None:
-            self._loop.call_soon_threadsafe(self._running.cancel)
-        if self._thread is not None:
-            self._thread.join(DRAIN_S + 5)
+        """Stop the thread that start() began, after the jobs at hand. Calling it again is harmless."""
+        if self._thread is None or self._loop is None or self._running is None:
+            return
+        self._loop.call_soon_threadsafe(self._running.cancel)
+        self._thread.join(DRAIN_S + 5)
+        self._thread = None
 
     async def _run(self, *, install_signal_handlers: bool, ready: threading.Event | None = None) -> None:
         loop = asyncio.get_running_loop()

@@ -37,6 +37,8 @@ from app.store.accounts import AccountState
 
 log = structlog.get_logger(__name__)
 
+# A mailbox that was read a moment ago rests: a burst of pushes costs a run a second, not a run each.
+COALESCE = timedelta(seconds=1)
 AUDIT_WINDOW = timedelta(hours=48)
 RENEW_BEFORE = timedelta(days=6)
 LONGEST_WAIT_S = 3600.0
@@ -116,29 +118,42 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
 
 
 def sync_account(installation: Installation, team_id: int, account_id: int) -> None:
-    """Bring one mailbox up to date until no hint is left."""
+    """Bring one mailbox up to date; what is hinted meanwhile gets a run of its own."""
     database = installation.database
+    now = installation.clock.now()
     with database.for_team(team_id) as connection:
-        hint = queue.take(connection, account_id)
         account = accounts.account_by_id(connection, account_id)
+        rest_until = accounts.rest_until(connection, account_id, now, COALESCE)
+        if rest_until is not None:  # the hint stays queued, so the pushes of the meantime come along
+            queue.defer(
+                connection,
+                "sync_account",
+                [_account_job(team_id, account_id, kind="account")],
+                at=installation.due(rest_until),
+            )
+            return
+        hint = queue.take(connection, account_id)
         throttled_until = accounts.throttled_until(connection, account_id)
     if account is None or account.state not in accounts.WORKING_STATES:
         return
-    if throttled_until and throttled_until > installation.clock.now():
+    if throttled_until and throttled_until > now:
         return  # a wake_account waits for that moment
-    while hint.is_open:
-        try:
-            synced = sync.sync_account(installation, team_id, account_id, until=hint.position)
-        except ProviderError as error:
-            _account_failed(installation, team_id, account_id, error)
-            return
-        except (NotFound, Conflict) as error:  # deleted, or another worker moved on: it has the newer position
-            log.info("sync_superseded", account=account_id, error=type(error).__name__)
-            return
-        with database.for_team(team_id) as connection:
-            hint = queue.synced(connection, account_id, hint.generation)
-            if synced.again_at is not None:
-                _wake(connection, installation, team_id, account_id, synced.again_at)
+    if not hint.is_open:
+        return
+    try:
+        synced = sync.sync_account(installation, team_id, account_id, until=hint.position)
+    except ProviderError as error:
+        _account_failed(installation, team_id, account_id, error)
+        return
+    except (NotFound, Conflict) as error:  # deleted, or another worker moved on: it has the newer position
+        log.info("sync_superseded", account=account_id, error=type(error).__name__)
+        return
+    with database.for_team(team_id) as connection:
+        hint = queue.synced(connection, account_id, hint.generation)
+        if synced.again_at is not None:
+            _wake(connection, installation, team_id, account_id, synced.again_at)
+        if hint.is_open:  # hinted during the run: once more, after a rest
+            queue.hint_accounts(connection, [account_id])
 
 
 def wake_account(installation: Installation, team_id: int, account_id: int) -> None:

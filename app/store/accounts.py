@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -128,6 +128,12 @@ def throttled_until(connection: sa.Connection, account_id: int) -> datetime | No
     return connection.execute(
         sa.text("SELECT throttled_until FROM account WHERE id = :id"), {"id": account_id}
     ).scalar()
+
+
+def rest_until(connection: sa.Connection, account_id: int, now: datetime, rest: timedelta) -> datetime | None:
+    """Return until when a mailbox rests that was read less than `rest` ago; None when it may be read now."""
+    last = connection.execute(sa.text("SELECT last_sync_at FROM account WHERE id = :id"), {"id": account_id}).scalar()
+    return last + rest if last is not None and last <= now < last + rest else None
 
 
 def last_push_at(connection: sa.Connection, account_id: int) -> datetime | None:
