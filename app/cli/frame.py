@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from dotenv import load_dotenv
 
 from app import log
 from app.errors import (
@@ -118,7 +119,8 @@ def opened(pool_size: int = _POOL_SIZE) -> Iterator[Installation]:
 
 
 def configured(level: str = "WARNING") -> Settings:
-    """Read the settings and send the log to standard error; processes that stay say more than `level`."""
+    """Read the settings, a vendor's among them, and send the log to standard error."""
+    load_dotenv(".env")  # into the environment: a vendor's settings are read there
     settings = load_settings()
     log.configure(settings.log_level if level == "INFO" else level)
     return settings

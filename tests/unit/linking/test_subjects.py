@@ -187,7 +187,9 @@ def test_other_subjects_are_not_generic(subject: str) -> None:
     assert not is_generic(base_subject(subject).base)
 
 
-@pytest.mark.parametrize(("base", "rest"), [("r: prices", "prices"), ("i: prices", None), ("r", None), ("prices", None)])
+@pytest.mark.parametrize(
+    ("base", "rest"), [("r: prices", "prices"), ("i: prices", None), ("r", None), ("prices", None)]
+)
 def test_what_may_be_a_reply_prefix_can_be_taken_off(base: str, rest: str | None) -> None:
     assert without_short_reply_prefix(base) == rest
 
