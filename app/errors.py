@@ -23,6 +23,10 @@ class ScenarioError(ThreadlinkError):
     """A scenario file is wrong; the message names the file and the line."""
 
 
+class SeedError(ThreadlinkError):
+    """A CSV file for the CRM is wrong; the message names the file and the line."""
+
+
 class MailUnreadable(ThreadlinkError, ValueError):
     """This is no e-mail: it has no header."""
 
