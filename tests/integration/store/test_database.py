@@ -49,6 +49,13 @@ def test_a_failed_transaction_leaves_no_team_behind(single: Database) -> None:
         assert not connection.execute(SETTING).scalar()
 
 
+def test_the_team_ends_with_its_transaction(database: Database) -> None:
+    with database.for_team(7) as connection:
+        assert connection.execute(SETTING).scalar() == "7"
+        connection.commit()
+        assert not connection.execute(SETTING).scalar()
+
+
 def test_a_connection_that_kept_a_team_is_not_lent_again(single: Database, caplog: pytest.LogCaptureFixture) -> None:
     with single.without_team() as connection:
         before = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
@@ -220,6 +227,8 @@ def test_many_threads_share_the_pool(database: Database, team: Callable[..., int
         "INSERT INTO member (team_id, name, email, role) VALUES (:team_id, :name, :email, 'king')",
         "INSERT INTO member (team_id, name, email) VALUES (:team_id, :name, NULL), (:team_id, :email, :name)",
         "INSERT INTO member (team_id, name, email) VALUES (:team_id, :name, :email), (:team_id, :name, :email)",
+        # PostgreSQL itself is silent about rows under a policy; this table has none.
+        "INSERT INTO installation (key, value) VALUES (:name || :email || :team_id, NULL)",
     ],
 )
 def test_no_private_text_reaches_an_error_or_the_servers_log(

@@ -250,6 +250,26 @@ def test_taking_waits_for_a_hint_that_is_not_committed_yet(
         assert taken.result().generation == 1
 
 
+def test_a_hint_that_waited_for_a_job_to_begin_enqueues_the_next(
+    database: Database, team: Callable[..., int], connect: Callable[..., int]
+) -> None:
+    account_id = connect(team_id := team())
+
+    def push() -> None:
+        with database.autocommit() as connection:
+            queue.hint(connection, "gmail", [("anna", "1")])
+
+    push()
+    with ThreadPoolExecutor(1) as other, database.for_team(team_id) as job:
+        queue.take(job, account_id)
+        pushed = other.submit(push)
+        time.sleep(0.1)
+        assert not pushed.done()
+        job.commit()
+        pushed.result()
+    assert jobs(database) == [sync_job(team_id, account_id)] * 2
+
+
 def test_a_round_ends_with_the_generation_it_began_with(
     database: Database, team: Callable[..., int], connect: Callable[..., int]
 ) -> None:
