@@ -48,8 +48,9 @@ def mail(number: int, **headers: str) -> bytes:
 class MailStage:
     """What a subclass gives, and what is made of it.
 
-    `faults` names the simulator's fault, with parameters, for each of the suite's own words. `cursor_expired`, `throttled` (with a time to wait), `revoked`, `part_failed` (one message of a batch),
-    `forged_push` and `unavailable` are needed. `several_pages` is a number of messages that fill more than one page.
+    `faults` names the simulator's fault, with its parameters, for each of the suite's own words: `cursor_expired`,
+    `throttled` (with a time to wait), `revoked`, `part_failed` (one message of a batch), `forged_push`, `unavailable`.
+    `several_pages` is a number of messages that fill more than one page.
     """
 
     faults: ClassVar[Mapping[str, FaultOf]] = {}

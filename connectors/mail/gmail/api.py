@@ -21,7 +21,7 @@ from googleapiclient.http import BatchHttpRequest
 from app.errors import ProviderError, RateLimited, Unavailable
 from app.ports import Clock, Credentials, Mailbox
 from connectors.mail.gmail.auth import GmailAuth
-from connectors.mail.gmail.failures import NO_ANSWER, PROVIDER, api_error
+from connectors.mail.gmail.failures import NO_ANSWER, PROVIDER, UNREADABLE, api_error
 from connectors.mail.gmail.quota import UNITS, Quota
 from connectors.mail.gmail.settings import GmailSettings
 
@@ -57,7 +57,7 @@ class GmailApi:
         request = request_of(self._users())
         try:
             answer = request.execute(http=self._http_for(access), num_retries=0)
-        except (ProviderError, HttpError, *NO_ANSWER) as error:
+        except (ProviderError, HttpError, *NO_ANSWER, *UNREADABLE) as error:
             raise self._failure(error, access, operation) from error
         if operation == "stop":
             return {}
@@ -70,7 +70,8 @@ class GmailApi:
     ) -> dict[str, Mapping[str, Any] | ProviderError]:
         """Make several calls in one batch request; return an answer or an error for each that was answered.
 
-        Raises what concerns all of them: no connection, no token, too many requests.
+        Those missing were not answered in a way that can be read. Raises what concerns all of them: no connection,
+        no token, too many requests.
         """
         self._quota.spend(access.mailbox, UNITS[operation] * len(request_of), operation)
         outcomes: dict[str, Mapping[str, Any] | ProviderError] = {}
@@ -88,8 +89,10 @@ class GmailApi:
         try:
             batch.execute(http=self._http_for(access))
         except (ProviderError, HttpError, *NO_ANSWER) as error:
-            if not outcomes:
-                raise self._failure(error, access, operation) from error
+            raise self._failure(error, access, operation) from error
+        except UNREADABLE:
+            # One broken part breaks the library's walk over the others; whoever asked tries those again apart.
+            return outcomes
         return outcomes
 
     def _failure(self, error: Exception, access: Access, operation: str) -> ProviderError:

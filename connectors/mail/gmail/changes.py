@@ -45,7 +45,7 @@ class _Cursor:
             start, since, page_token = read["start"], read.get("since"), read.get("page_token")
         except (ValueError, TypeError, LookupError, AttributeError):
             raise CursorExpired(provider=PROVIDER, operation="history") from None
-        if read.get("v") != 1 or not isinstance(start, str) or not start.isdecimal():
+        if read.get("v") != 1 or not isinstance(start, str) or not re.fullmatch(r"[0-9]{1,20}", start):
             raise CursorExpired(provider=PROVIDER, operation="history")
         return cls(start, since if isinstance(since, int) else None, str(page_token) if page_token else None)
 

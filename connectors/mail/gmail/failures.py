@@ -32,19 +32,11 @@ from connectors.http import LONGEST_RETRY_AFTER_S, Answer, Finding, error_of
 PROVIDER = "gmail"
 LONG_PAUSE_S = 3600.0  # a day's quota or the bandwidth is used up: asking sooner only makes it worse
 
-# What the library lets through when there was no answer, or none that can be read (HTML, half a JSON, a broken batch).
-NO_ANSWER = (
-    httplib2.HttpLib2Error,
-    http.client.HTTPException,
-    TransportError,
-    BatchError,
-    OSError,
-    ValueError,  # JSON and Unicode errors are ValueErrors
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)
+# What the library lets through when no answer came.
+NO_ANSWER = (httplib2.HttpLib2Error, http.client.HTTPException, TransportError, BatchError, OSError)
+# What it lets through when it stumbles over an answer: HTML, half a JSON, a batch with a part missing. JSON and Unicode
+# errors are ValueErrors.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 # The reason codes of an error body, whatever its status.
 _REASONS: Mapping[str, Finding] = {
@@ -58,11 +50,13 @@ _REASONS: Mapping[str, Finding] = {
     "ACCESS_TOKEN_SCOPE_INSUFFICIENT": Finding(
         AccessRevoked, "The permission to read Gmail was not given: connect again"
     ),
+    "failedPrecondition": Finding(Unavailable, "Gmail cannot do this at the moment"),
     "accessNotConfigured": Finding(ApplicationMisconfigured, "The Gmail API is not enabled in the Google project"),
     "SERVICE_DISABLED": Finding(ApplicationMisconfigured, "The Gmail API is not enabled in the Google project"),
 }
 # Words of the message that say more than status and reason; the first that is found counts.
 _MESSAGES: tuple[tuple[str, Finding], ...] = (
+    ("only one user push notification client", Finding(Rejected, "Another watch of this project is in the way")),
     ("mail service not enabled", Finding(MailboxUnavailable, "This Google account has no Gmail")),
     ("delegation denied", Finding(ApplicationMisconfigured, "Gmail was asked about another user's mailbox")),
     ("metadata scope", Finding(AccessRevoked, "The consent covers headers only: connect again")),
@@ -93,7 +87,7 @@ def api_error(error: Exception, *, operation: str, now: datetime) -> ProviderErr
     """Return what an exception of Google's library stands for; an error of ours is returned as it is."""
     if isinstance(error, ProviderError):
         return error
-    if isinstance(error, HttpError):
+    if isinstance(error, HttpError) and not isinstance(error, BatchError):  # a broken batch is no answer
         headers = {str(name).lower(): str(value) for name, value in error.resp.items()}
         answer = Answer(int(error.resp.status), headers, error.content)
         return error_of(

@@ -145,7 +145,9 @@ class PushReader:
 
 def _seconds(claim: object) -> float:
     """Read a time of a token; one that is no number compares with nothing."""
-    return float(claim) if isinstance(claim, int | float) and abs(claim) < 2**53 else math.nan
+    if isinstance(claim, bool) or not isinstance(claim, int | float) or abs(claim) > 2**53:
+        return math.nan
+    return float(claim)
 
 
 def _verifier(pem: str) -> RSAVerifier:

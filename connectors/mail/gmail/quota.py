@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.errors import RateLimited
 from app.ports import Clock
@@ -21,13 +21,14 @@ UNITS = {"profile": 1, "watch": 100, "stop": 50, "history": 2, "list": 5, "get":
 LONGEST_SLEEP_S = 10.0  # a worker that would wait longer does something else meanwhile
 BURST_S = 20.0  # units saved up while idle; burst + rate stay below Google's 6,000 a minute
 MAX_BUCKETS = 20_000
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class _Bucket:
     units: float
     at: datetime
-    blocked_until: datetime
+    blocked_until: datetime = LONG_AGO
 
 
 class Quota:
@@ -70,7 +71,7 @@ class Quota:
         if bucket is None:
             if len(self._buckets) >= MAX_BUCKETS:
                 self._forget_the_idle(now)
-            bucket = self._buckets[mailbox] = _Bucket(self._most, now, now)
+            bucket = self._buckets[mailbox] = _Bucket(self._most, now)
         passed_s = max(0.0, (now - bucket.at).total_seconds())
         bucket.units, bucket.at = min(self._most, bucket.units + passed_s * self._per_second), now
         return bucket

@@ -40,6 +40,7 @@ REFUSALS: Mapping[str, tuple[int, str, str]] = {
     "insufficient_permissions": (403, "insufficientPermissions", "Request had insufficient authentication scopes."),
     "domain_policy": (403, "domainPolicy", "The domain administrators have disabled Gmail apps."),
     "mail_disabled": (400, "failedPrecondition", "Mail service not enabled"),
+    "bad_request": (400, "invalidArgument", "Request contains an invalid argument."),
     "failed_precondition": (400, "failedPrecondition", "Precondition check failed."),
 }
 

@@ -17,6 +17,7 @@ FAULTS: Mapping[str, str] = {
     "domain_policy": "a call is refused: the administrator disabled the app",
     "mail_disabled": "a call is refused: the account has no Gmail",
     "failed_precondition": "a call is refused with an unexplained failedPrecondition",
+    "bad_request": "a call is refused: something in it is wrong",
     "server_error": "a call fails: status (503)",
     "html_error": "a call is answered with an HTML page: status (200)",
     "truncated_json": "an answer is half a JSON text",
