@@ -35,7 +35,7 @@ class Server:
         with psycopg.connect(self.url) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(roles.OWNER)))
             for table in ("team", "installation", "procrastinate_periodic_defers", "procrastinate_jobs"):
