@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,6 +18,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from app.errors import SettingsError
 
 DRAIN_S = 30  # how long requests and jobs may take to end after SIGTERM
 CHECK_EVERY_S = 0.2
@@ -126,16 +129,24 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def serve_locally(app: Flask, port: int = 0) -> Iterator[str]:
-    """Serve the application from threads of this process, on this machine only; give its URL."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler)
+    """Serve the application from threads of this process, on this machine only; give its URL.
+
+    Raises SettingsError when the port is taken.
+    """
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError:  # Werkzeug would end the process
+        raise SettingsError(f"Port {port} of this machine is taken.") from None
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler, fd=listening.fileno())
     thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+        listening.close()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -29,13 +29,13 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
 
     Exits with 1 when an expectation of the scenario is not met.
     """
-    from app.demo.stage import PORT, Stage
+    from app.demo.stage import Stage
     from app.demo.world import DemoWorld
 
     log.configure("WARNING")
     scenario = load(file) if file else built_in()
     click.echo("Starting PostgreSQL, the simulated providers, web and worker …", err=True)
-    with Stage(scenario, crm_name=crm_name, port=None if once else PORT) as stage:
+    with Stage(scenario, crm_name=crm_name) as stage:
         report = run(scenario, DemoWorld(stage), seed)
         document = {
             "conversations": stage.describe(),

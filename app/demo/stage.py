@@ -31,7 +31,6 @@ from app.store import accounts as account_rows
 from app.store import crm, embedded, lookups, teams
 from app.store.migrate import migrate
 
-PORT = 8080
 # What is due later than this is not waited for: a mailbox that is away for a day stays away in the demo.
 LONGEST_WAIT = timedelta(hours=2)
 SETTLE_TIMEOUT_S = 60.0
@@ -307,7 +306,7 @@ class Stage:
                         JOIN account a ON a.team_id = d.team_id AND a.id = d.account_id
                         """
                     )
-                ).tuples()
+                )
             )
         lost = frozenset(self.delivered) - known
         if not lost or lost == self._polled_for:
@@ -339,13 +338,7 @@ def _settings(data_dir: Path, url: str) -> Settings:
 
 
 def _free_port() -> int:
-    """Return the usual port when it is free, else any other."""
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ThreadlinkError("No local port is free.")
+    """Return a port that is free now; several stages may run on one machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

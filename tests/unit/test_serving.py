@@ -13,6 +13,7 @@ import requests
 from flask import Flask
 
 from app import serving
+from app.errors import SettingsError
 
 
 def hello() -> Flask:
@@ -27,6 +28,14 @@ def test_a_local_server_answers_and_is_gone_afterwards() -> None:
         assert requests.get(url, timeout=5).text == "hello"
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
+
+
+@pytest.mark.enable_socket
+def test_a_port_that_is_taken_is_told() -> None:
+    with serving.serve_locally(hello()) as url:
+        second = serving.serve_locally(hello(), int(url.rpartition(":")[2]))
+        with pytest.raises(SettingsError, match="is taken"):
+            second.__enter__()
 
 
 def test_the_end_of_one_command_ends_the_others() -> None:
