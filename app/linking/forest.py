@@ -46,7 +46,8 @@ class Forest:
         merges_this_hour: Mapping[int, int] | None,
         kept_apart: Collection[tuple[int, int]],
     ) -> None:
-        self.merges: list[MergeDone] = []
+        self._merges: list[MergeDone] = []
+        self._redirects: dict[int, int] = {}  # conversations that ended before anybody saw them
         self.pairs: list[tuple[Node, Node]] = []  # (message, one it refers to in another conversation)
         self._why: dict[Node, dict[Node, Why]] = defaultdict(dict)
         self._merges_this_hour = Counter(merges_this_hour)
@@ -104,8 +105,10 @@ class Forest:
         if before is not None:
             # What stood before the message that brought them together.
             messages = tuple(message for message in before.messages if message.id != node.id)
-            self.merges.append(MergeDone(home.id, gone.id, replace(before, messages=messages), account_id, node.id))
+            self._merges.append(MergeDone(home.id, gone.id, replace(before, messages=messages), account_id, node.id))
             self._merges_this_hour[account_id] += 1
+        else:
+            self._redirects[gone.id] = home.id
 
     # --- restraints ----------------------------------------------------------------------------------------------
 
@@ -124,6 +127,15 @@ class Forest:
             self.pairs.append((node, other))
 
     # --- answers -------------------------------------------------------------------------------------------------
+
+    def merges(self, since: int = 0) -> list[MergeDone]:
+        """Return the merges in their order, without the first ones."""
+        return [replace(merge, survivor=self._survivor(merge.survivor)) for merge in self._merges[since:]]
+
+    def _survivor(self, conversation_id: int) -> int:
+        while conversation_id in self._redirects:
+            conversation_id = self._redirects[conversation_id]
+        return conversation_id
 
     def told(self, pairs: Iterable[tuple[Node, Node]]) -> list[Pair]:
         """Return those of the pairs that are two conversations still, each pair of conversations once."""

@@ -19,6 +19,8 @@ def objection(node: Node, target: Block, ours: Ours) -> Why | None:
     """
     source = node.block
     is_meeting = meets(node)
+    if is_meeting and source.base is target.base:
+        return "counterparts"  # they are together already: nobody gains a right by answering both
     if source.founder.failed or (target.founder.failed and is_meeting):
         return "sender_failed"
     if absorbed(node, target) is not None:
@@ -49,7 +51,7 @@ def survivor(one: Block, other: Block) -> Block:
 def absorbed(node: Node, target: Block) -> Home | None:
     """Return the conversation that ends when a message brings its block to the target, or None."""
     source = node.block
-    if source.parent is not None:
+    if source.parent is not None or source is target.base:
         return None
     if target.parent is None:
         return target.home if survivor(source, target) is source else source.home
@@ -67,7 +69,7 @@ def unite(node: Node, target: Block) -> Block:
         place = source  # a conversation of its own; the target hung on another without rights, and leaves it
     # One of the two may hang on the other.
     top = [block for block in place.chain() if block in (source, target)][-1]
-    parent, is_by_sender, stored_for, home = top.parent, top.is_by_sender, top.stored_for, place.home
+    parent, is_by_sender, stored_for, home = top.parent, top.is_by_sender, top.stored_for, top.home
     kept, gone = (target, source) if len(target.nodes) >= len(source.nodes) else (source, target)
     source.hang_on(None)
     target.hang_on(None)

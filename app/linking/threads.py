@@ -86,7 +86,7 @@ class Threads:
     @property
     def merges(self) -> list[MergeDone]:
         """The merges so far, in their order."""
-        return list(self._forest.merges)
+        return self._forest.merges()
 
     @property
     def pairs(self) -> list[Pair]:
@@ -103,7 +103,7 @@ class Threads:
         """Put a message with its one copy into its conversation. Doing it again changes nothing."""
         copy = message.copies[0]
         forest = self._forest
-        merges_before, pairs_before = len(forest.merges), len(forest.pairs)
+        merges_before, pairs_before = len(forest.merges()), len(forest.pairs)
         known = self._copies.get((copy.account_id, copy.provider_id))
         node = known or self._find(message)
         is_new = node is None
@@ -123,7 +123,7 @@ class Threads:
             is_new_copy=known is None,
             joined=next(copy_joined(node, each) for each in node.copies if _is_same(each, copy)),
             flags=flags(node),
-            merges=tuple(forest.merges[merges_before:]),
+            merges=tuple(forest.merges(merges_before)),
             pairs=tuple(forest.told(forest.pairs[pairs_before:])),
             claims=forest.claimed_by(node),
         )
@@ -235,16 +235,15 @@ class Threads:
         for target in other.block.chain():
             if target is node.block:
                 return None
-            if not node.accounts.isdisjoint(target.accounts):
-                return self._unite(node, other, target)
+            if shared := node.accounts & target.accounts:
+                return self._unite(node, other, target, min(shared))
         return None
 
-    def _unite(self, node: Node, other: Node, target: Block) -> bool:
+    def _unite(self, node: Node, other: Node, target: Block, account_id: int) -> bool:
         """Make one of the message's block and the target, unless rule M says no; return whether it did."""
         source = node.block
         gone = absorbed(node, target)
         is_merge = gone is not None and (gone.stored is not None or meets(node))
-        account_id = min(node.accounts & target.accounts)
         why = objection(node, target, self._ours)
         if why is None and is_merge and not self._forest.may_merge(account_id):
             why = "many_merges"
@@ -304,26 +303,40 @@ class Threads:
         self._forest.change(block)
 
     def _join_by_hint(self, node: Node) -> None:
-        """Join by provider thread, Exchange thread or subject; the later one joins, when no reference placed it."""
+        """Join by provider thread, Exchange thread or subject a message that no reference placed."""
         if not _is_waiting(node):
             return
         for kind, other in self._hints.candidates(node):
-            joiner, target = (other, node) if _is_waiting(other) and node.order < other.order else (node, other)
-            if (
-                joiner.block.base is not target.block.base
-                and agree(kind, joiner, target, self._ours)
-                and not joiner.accounts.isdisjoint(target.block.accounts)
-                and self._unite(joiner, target, target.block)
-            ):
+            shared = node.accounts & other.accounts & other.block.accounts
+            is_known = node.block.base is other.block.base or not shared
+            if not is_known and self._agree(kind, node, other) and self._unite_by_hint(node, other, min(shared)):
                 return
 
+    def _agree(self, kind: str, node: Node, other: Node) -> bool:
+        """Say whether two messages bear a hint out; by subject only a reply that nothing else placed joins."""
+        if kind != "subject" or other.order < node.order:
+            return agree(kind, node, other, self._ours)
+        return _is_waiting(other) and agree(kind, other, node, self._ours)
+
+    def _unite_by_hint(self, node: Node, other: Node, account_id: int) -> bool:
+        """Unite the blocks of two messages; of two that nothing placed, the elder one founded what they become."""
+        founder = other.block.founder
+        if _is_waiting(founder) and node.order < founder.order:
+            return self._unite(founder, node, node.block, account_id)
+        return self._unite(node, other, other.block, account_id)
+
     def _note_growth(self, block: Block) -> None:
-        """Look again at those who claim a message of a conversation in which more people or accounts take part now."""
+        """Look again at what may have a witness now that more people or accounts take part in a conversation.
+
+        Those that refer to one of its messages, and its own messages that refer to another conversation.
+        """
         if block.size == (size := _size(block)):
             return
         block.size = size
         for each in block.base.tree():
             for node in each.nodes:
+                if self._forest.claimed_by(node):
+                    self._queue.append(node)
                 for known_id in node.ids:
                     self._queue.extend(other for other in self._claiming.get(known_id, ()) if other.block is not each)
 
