@@ -138,7 +138,7 @@ def rest_until(connection: sa.Connection, account_id: int, now: datetime, rest: 
 
 def last_push_at(connection: sa.Connection, account_id: int) -> datetime | None:
     """Return when the provider last pushed something about the mailbox."""
-    return connection.execute(sa.text("SELECT last_push_at FROM account WHERE id = :id"), {"id": account_id}).scalar()
+    return connection.execute(sa.text("SELECT pushed_at FROM hint WHERE account_id = :id"), {"id": account_id}).scalar()
 
 
 def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
@@ -154,14 +154,15 @@ def health(connection: sa.Connection) -> list[AccountHealth]:
         sa.text(
             """
             SELECT a.id, a.state, a.state_reason, a.state_since, a.paused, a.history_from, a.subscription_expires_at,
-                   a.throttled_until, a.last_push_at, a.last_sync_at, a.last_audit_at, a.last_error, a.failures,
+                   a.throttled_until, h.pushed_at AS last_push_at, a.last_sync_at, a.last_audit_at, a.last_error, a.failures,
                    count(d.*) FILTER (WHERE d.state = 'pending') AS pending,
                    min(d.discovered_at) FILTER (WHERE d.state = 'pending') AS oldest_pending_at,
                    count(d.*) FILTER (WHERE d.state = 'parked') AS parked
             FROM account a
+            JOIN hint h ON h.team_id = a.team_id AND h.account_id = a.id
             LEFT JOIN discovered_message d ON d.team_id = a.team_id AND d.account_id = a.id
                  AND d.state IN ('pending', 'parked')
-            GROUP BY a.team_id, a.id ORDER BY a.id
+            GROUP BY a.team_id, a.id, h.pushed_at ORDER BY a.id
             """
         )
     ).all()

@@ -125,7 +125,6 @@ account = sa.Table(
     sa.Column("subscription_id", Text),
     sa.Column("subscription_expires_at", Time),
     sa.Column("throttled_until", Time),
-    sa.Column("last_push_at", Time),
     sa.Column("last_sync_at", Time),
     sa.Column("last_audit_at", Time),
     sa.Column("last_error", Text),
@@ -202,8 +201,10 @@ hint = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("synced_generation", sa.BigInteger, nullable=False, server_default="0"),
     _flag("queued"),
+    # The generation that enqueued the waiting job: an UPDATE can tell by it whether it was itself that did.
+    sa.Column("queued_generation", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("position", Text),
-    sa.Column("hinted_at", Time),
+    sa.Column("pushed_at", Time),
     sa.PrimaryKeyConstraint("team_id", "account_id"),
     _to("account", "account_id"),
 )
@@ -601,8 +602,9 @@ mirror_item = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "kind", "external_id"),
     _to("crm_connection", "connection_id"),
     sa.Index("ix_mirror_item_organization", "team_id", "organization_id"),
+    sa.Index("ix_mirror_item_newest", "team_id", "created_at"),  # for threadlink_search_items, both
     sa.Index(
-        "ix_mirror_item_words",  # for threadlink_search_items
+        "ix_mirror_item_words",
         sa.text(
             "array_to_tsvector(string_to_array((team_id::text || ':'::text)"
             " || replace(search, ' '::text, (' '::text || team_id::text) || ':'::text), ' '::text))"

@@ -147,9 +147,14 @@ def test_an_account_is_quiet_without_push_and_read_and_job(
 ) -> None:
     team_id = team()
     never = connect(team_id, "never")
-    silent = connect(team_id, "silent", last_push_at=NOW - HOUR, last_sync_at=NOW - 2 * HOUR)
-    connect(team_id, "pushed", last_push_at=NOW + HOUR, last_sync_at=NOW - 2 * HOUR)
-    connect(team_id, "synced", last_push_at=NOW - 2 * HOUR, last_sync_at=NOW + HOUR)
+    silent = connect(team_id, "silent", last_sync_at=NOW - 2 * HOUR)
+    pushed = connect(team_id, "pushed", last_sync_at=NOW - 2 * HOUR)
+    synced = connect(team_id, "synced", last_sync_at=NOW + HOUR)
+    with database.for_team(team_id) as connection:
+        for account_id, at in ((silent, NOW - HOUR), (pushed, NOW + HOUR), (synced, NOW - 2 * HOUR)):
+            connection.execute(
+                sa.text("UPDATE hint SET pushed_at = :at WHERE account_id = :id"), {"at": at, "id": account_id}
+            )
     with database.without_team() as connection:
         assert lookups.quiet_accounts(connection, NOW, 10) == [(team_id, never), (team_id, silent)]
         assert lookups.quiet_accounts(connection, NOW, 1) == [(team_id, never)]

@@ -92,7 +92,7 @@ def test_figures_count_accounts_messages_and_jobs(
                     "at": clock.now() - timedelta(minutes=minutes),
                 },
             )
-        connection.execute(sa.text("UPDATE account SET last_push_at = :at"), {"at": clock.now() - timedelta(minutes=8)})
+        connection.execute(sa.text("UPDATE hint SET pushed_at = :at"), {"at": clock.now() - timedelta(minutes=8)})
     found = figures(client)
     assert found["threadlink_database_up"] == 1
     assert found['threadlink_accounts{state="live"}'] == 1

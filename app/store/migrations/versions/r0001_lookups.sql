@@ -57,9 +57,9 @@ CREATE FUNCTION public.threadlink_quiet_accounts(_before timestamptz, _limit int
 RETURNS TABLE (team_id bigint, account_id bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT a.team_id, a.id FROM public.account a JOIN public.hint h ON h.team_id = a.team_id AND h.account_id = a.id
-  WHERE coalesce(greatest(a.last_push_at, a.last_sync_at), '-infinity') < _before
+  WHERE coalesce(greatest(h.pushed_at, a.last_sync_at), '-infinity') < _before
     AND NOT h.queued AND public.threadlink_is_working(a.paused, a.state)
-  ORDER BY greatest(a.last_push_at, a.last_sync_at) NULLS FIRST, a.id LIMIT _limit
+  ORDER BY greatest(h.pushed_at, a.last_sync_at) NULLS FIRST, a.id LIMIT _limit
 $$;
 
 CREATE FUNCTION public.threadlink_due_audits(_before timestamptz, _limit integer)

@@ -112,7 +112,6 @@ CREATE TABLE account (
   subscription_id TEXT,
   subscription_expires_at TIMESTAMP WITH TIME ZONE,
   throttled_until TIMESTAMP WITH TIME ZONE,
-  last_push_at TIMESTAMP WITH TIME ZONE,
   last_sync_at TIMESTAMP WITH TIME ZONE,
   last_audit_at TIMESTAMP WITH TIME ZONE,
   last_error TEXT,
@@ -485,8 +484,9 @@ CREATE TABLE hint (
   generation BIGINT DEFAULT '0' NOT NULL,
   synced_generation BIGINT DEFAULT '0' NOT NULL,
   queued BOOLEAN DEFAULT false NOT NULL,
+  queued_generation BIGINT DEFAULT '0' NOT NULL,
   position TEXT,
-  hinted_at TIMESTAMP WITH TIME ZONE,
+  pushed_at TIMESTAMP WITH TIME ZONE,
   CONSTRAINT pk_hint PRIMARY KEY (team_id, account_id),
   CONSTRAINT fk_hint_team_id_account_id FOREIGN KEY(team_id, account_id) REFERENCES account (team_id, id) ON DELETE CASCADE
 );

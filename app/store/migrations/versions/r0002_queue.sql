@@ -30,30 +30,33 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   END
 $$;
 
--- Raise the hints of these accounts and enqueue a job for each that has none waiting. The rows are locked in the order
--- of account ids, so that two of these never wait for each other; what was queued is read once they are locked.
-CREATE FUNCTION public.threadlink_raise_hints(_accounts bigint[], _positions text[], _at timestamptz) RETURNS bigint
+-- Raise the hints of these accounts and enqueue a job for each that has none waiting. Several rows are locked in the
+-- order of account ids first, so that two of these never wait for each other. Whether a row was queued before is told
+-- by queued_generation, which the same UPDATE sets: it works on the row as it is once the lock is there.
+CREATE FUNCTION public.threadlink_raise_hints(
+  _accounts bigint[], _positions text[], _at timestamptz, _is_push boolean
+) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   _jobs public.procrastinate_job_to_defer_v1[];
   _hinted bigint;
 BEGIN
-  PERFORM 1 FROM public.account a JOIN public.hint h ON h.team_id = a.team_id AND h.account_id = a.id
-    WHERE a.id = ANY (_accounts) ORDER BY a.id FOR UPDATE OF h;
+  IF cardinality(_accounts) > 1 THEN
+    PERFORM FROM public.hint h WHERE h.account_id = ANY (_accounts) ORDER BY h.account_id FOR UPDATE;
+  END IF;
 
-  WITH wanted AS (
-    SELECT u.account_id, u.position FROM unnest(_accounts, _positions) AS u (account_id, position)
-  ), raised AS (
+  WITH raised AS (
     UPDATE public.hint h
     SET generation = h.generation + 1,
-        position = public.threadlink_later(h.position, w.position),
-        hinted_at = _at,
-        queued = h.queued OR public.threadlink_is_working(a.paused, a.state)
-    FROM wanted w
+        position = CASE WHEN w.position IS NULL THEN h.position ELSE public.threadlink_later(h.position, w.position) END,
+        pushed_at = CASE WHEN _is_push THEN _at ELSE h.pushed_at END,
+        queued = h.queued OR public.threadlink_is_working(a.paused, a.state),
+        queued_generation = CASE WHEN h.queued OR NOT public.threadlink_is_working(a.paused, a.state)
+          THEN h.queued_generation ELSE h.generation + 1 END
+    FROM unnest(_accounts, _positions) AS w (account_id, position)
     JOIN public.account a ON a.id = w.account_id
-    JOIN public.hint before ON before.team_id = a.team_id AND before.account_id = a.id
-    WHERE h.team_id = before.team_id AND h.account_id = before.account_id
-    RETURNING h.team_id, h.account_id, h.queued AND NOT before.queued AS needs_job
+    WHERE h.team_id = a.team_id AND h.account_id = a.id
+    RETURNING h.team_id, h.account_id, h.queued AND h.queued_generation = h.generation AS needs_job
   )
   SELECT count(*), array_agg(
       ROW ('default', 'sync_account', 0, 'account:' || r.account_id, NULL,
@@ -76,7 +79,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
   _accounts bigint[];
   _account_positions text[];
-  _hinted bigint;
 BEGIN
   SELECT array_agg(p.id), array_agg(p.position) INTO _accounts, _account_positions FROM (
     SELECT DISTINCT ON (a.id) a.id, u.position
@@ -87,14 +89,7 @@ BEGIN
   IF _accounts IS NULL THEN
     RETURN 0;
   END IF;
-  _hinted := public.threadlink_raise_hints(_accounts, _account_positions, _at);
-  -- Last and without waiting, so that a sync which holds the account and wants the hint is not waited for in a circle;
-  -- an account whose row is held just now is not quiet anyway.
-  UPDATE public.account a SET last_push_at = _at
-  FROM (SELECT l.team_id, l.id FROM public.account l
-        WHERE l.id = ANY (_accounts) FOR NO KEY UPDATE SKIP LOCKED) AS free
-  WHERE a.team_id = free.team_id AND a.id = free.id;
-  RETURN _hinted;
+  RETURN public.threadlink_raise_hints(_accounts, _account_positions, _at, true);
 END;
 $$;
 
@@ -104,8 +99,29 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
   SELECT public.threadlink_raise_hints(
     ARRAY (SELECT a.id FROM public.account a WHERE a.id = ANY (_accounts)
            AND a.team_id = coalesce(nullif(current_setting('threadlink.team', true), '')::bigint, a.team_id)),
-    ARRAY[]::text[], _at)
+    ARRAY[]::text[], _at, false)
 $$;
+
+-- A notification makes every commit wait for the one before it, disk included. A worker that has something to do asks
+-- for its next job by itself, so only a job that finds nothing else waiting wakes one; polling each second heals the rest.
+CREATE FUNCTION public.threadlink_wake_worker() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM public.procrastinate_jobs j
+    WHERE j.status = 'todo' AND j.scheduled_at IS NULL AND j.id < (SELECT min(i.id) FROM inserted i)
+  ) THEN
+    PERFORM pg_notify('procrastinate_queue_v1#' || i.queue_name, p.payload),
+            pg_notify('procrastinate_any_queue_v1', p.payload)
+      FROM inserted i, LATERAL (SELECT json_build_object('type', 'job_inserted', 'job_id', i.id)::text AS payload) AS p
+      WHERE i.status = 'todo' LIMIT 1;
+  END IF;
+  RETURN NULL;
+END;
+$$;
+DROP TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1 ON public.procrastinate_jobs;
+CREATE TRIGGER threadlink_wake_worker AFTER INSERT ON public.procrastinate_jobs
+  REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.threadlink_wake_worker();
 
 -- Notes that are owed to the CRM and that no job looks after.
 CREATE FUNCTION public.threadlink_due_crm_writes(_now timestamptz, _limit integer)

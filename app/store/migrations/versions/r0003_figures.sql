@@ -6,9 +6,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT
     (SELECT min(p.discovered_at) FROM public.discovered_message p WHERE p.state = 'pending'),
     count(*),
-    count(*) FILTER (WHERE coalesce(a.last_push_at, '-infinity') < d.discovered_at - interval '5 minutes')
+    count(*) FILTER (WHERE coalesce(h.pushed_at, '-infinity') < d.discovered_at - interval '5 minutes')
   FROM public.discovered_message d
   JOIN public.account a ON a.team_id = d.team_id AND a.id = d.account_id
+  JOIN public.hint h ON h.team_id = a.team_id AND h.account_id = a.id
   WHERE d.discovered_at > _since AND a.state IN ('live', 'degraded') AND a.created_at < _since
 $$;
 
