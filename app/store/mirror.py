@@ -158,8 +158,8 @@ def search_items(
 ) -> list[SearchHit]:
     """Find items whose title has a word that begins with each word of the query, closed ones included.
 
-    Open ones come first, then the most recently changed. A query that fits thousands is too vague to be ranked: the
-    best of the first 1,000 found are returned.
+    Open ones come first, then the most recently changed. A vague query is answered from the team's newest 2,000 items,
+    any other from at most 1,000 that fit.
     """
     words = search_words(query[:MAX_QUERY_CHARS])[:MAX_QUERY_WORDS]
     if not words:

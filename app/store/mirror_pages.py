@@ -81,7 +81,8 @@ def write(connection: sa.Connection, crm: CrmConnection, page: CrmChanges) -> Ch
     persons, organizations, items = _unique(page.persons), _unique(page.organizations), _unique(page.items)
     merges = [merge for merge in page.merges if _id_of(merge.gone) and _id_of(merge.into)]
     merged = {_key(merge.gone): str(merge.into) for merge in merges}
-    deleted = {_key(record.ref): record.deleted for record in (*persons, *organizations)}
+    deleted = {_key(person.ref): person.deleted for person in persons}
+    deleted |= {_key(organization.ref): organization.deleted for organization in organizations}
     deleted |= {_key(item.ref): item.state == "deleted" for item in items}
     known = _known(connection, crm, {*deleted, *merged})
     _write_organizations(connection, crm, organizations)

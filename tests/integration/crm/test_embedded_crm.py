@@ -161,6 +161,15 @@ def test_a_note_of_another_item_is_neither_updated_nor_removed(crm: EmbeddedCrm)
     assert len(crm.notes("deal", "d1")) == 1
 
 
+def test_a_note_on_another_connections_item_is_neither_found_nor_removed(crm: EmbeddedCrm, acme: CrmConnection) -> None:
+    write = LinkWrite(DEAL, (), (), a_note())
+    written = crm.write_link(write)
+    elsewhere = replace(DEAL, connection_id=acme.id + 1)
+    assert crm.find_link(replace(write, item=elsewhere)) is None
+    crm.remove_link(written, elsewhere)
+    assert crm.find_link(write) == written
+
+
 def test_a_marker_that_is_no_uuid_is_refused(crm: EmbeddedCrm) -> None:
     with pytest.raises(Rejected):
         crm.write_link(LinkWrite(DEAL, (), (), a_note(marker="x")))

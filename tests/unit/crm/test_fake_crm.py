@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import RateLimited, Unavailable
+from app.errors import CursorExpired, RateLimited, Rejected, Unavailable
 from app.model import ItemRef
 from app.ports import LinkWrite
 from app.testing.crm_stage import a_note
@@ -69,3 +69,23 @@ def test_writing_twice_without_looking_leaves_two_notes(crm: FakeCrm) -> None:
     crm.write_link(write)
     crm.write_link(write)
     assert len(crm.notes("deal", "d1")) == 2
+
+
+def test_a_cursor_that_it_never_gave_has_expired(crm: FakeCrm) -> None:
+    with pytest.raises(CursorExpired):
+        list(crm.changes_since("elsewhere"))
+
+
+def test_deleting_and_restoring_twice_changes_nothing_more(crm: FakeCrm) -> None:
+    crm.change("deal", "d1", {"status": "won"})
+    for act, state in ((crm.delete, "deleted"), (crm.restore, "won")):
+        act("deal", "d1")
+        act("deal", "d1")
+        item = crm.get(DEAL)
+        assert item is not None
+        assert item.state == state
+
+
+def test_what_does_not_exist_cannot_be_changed(crm: FakeCrm) -> None:
+    with pytest.raises(Rejected):
+        crm.change("deal", "d9", {"title": "x"})
