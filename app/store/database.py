@@ -48,7 +48,13 @@ class Database:
             f"SET ROLE {APP}; SET statement_timeout = {round(statement_timeout_s * 1000)}; "
             f"SET lock_timeout = {round(lock_timeout_s * 1000)}; SET idle_in_transaction_session_timeout = 30000"
         )
-        self.engine = sa.create_engine(
+        self.engine = self._engine(url, pool_size)
+        sa.event.listen(self.engine, "reset", _reset)
+        # Connections of their own, so that lending one costs no change of mode: acknowledging a push must be cheap.
+        self._autocommit = self._engine(url, pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+
+    def _engine(self, url: str, pool_size: int, **more: Any) -> sa.Engine:
+        engine = sa.create_engine(
             engine_url(url),
             pool_size=pool_size,
             max_overflow=0,
@@ -56,15 +62,16 @@ class Database:
             pool_reset_on_return=None,  # _reset does it
             hide_parameters=True,  # rows must not get into error messages
             connect_args={"connect_timeout": 10, "application_name": "threadlink"},
+            **more,
         )
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        sa.event.listen(self.engine, "connect", self._prepare)
-        sa.event.listen(self.engine, "reset", _reset)
-        sa.event.listen(self.engine, "handle_error", _drop_detail)
+        sa.event.listen(engine, "connect", self._prepare)
+        sa.event.listen(engine, "handle_error", _drop_detail)
+        return engine
 
     def close(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
+        self._autocommit.dispose()
 
     @contextmanager
     def for_team(self, team_id: int) -> Iterator[sa.Connection]:
@@ -131,6 +138,7 @@ class Database:
 
     def _prepare(self, dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:
         """Give a new connection its role and its time limits, in one round trip."""
+        mode = dbapi_connection.autocommit
         dbapi_connection.autocommit = True
         try:
             dbapi_connection.execute(self._session)
@@ -141,7 +149,7 @@ class Database:
                     f"The login of DATABASE_URL cannot become {APP}: run `threadlink migrate`, which sets the roles up."
                 ) from None
             raise
-        dbapi_connection.autocommit = False
+        dbapi_connection.autocommit = mode
 
 
 def _reset(dbapi_connection: Any, _record: ConnectionPoolEntry, state: PoolResetState) -> None:
@@ -149,8 +157,6 @@ def _reset(dbapi_connection: Any, _record: ConnectionPoolEntry, state: PoolReset
     if state.terminate_only:
         return
     dbapi_connection.rollback()
-    if dbapi_connection.autocommit:
-        return  # lent by autocommit(), where set_config(..., true) ends with its own statement
     dbapi_connection.autocommit = True
     try:
         (team,) = dbapi_connection.execute("SELECT current_setting('threadlink.team', true)").fetchone()

@@ -29,6 +29,13 @@ class Hint:
         return self.generation > self.synced_generation
 
 
+_HINT = sa.text(
+    "SELECT threadlink_hint(:provider, CAST(:mailboxes AS text[]), CAST(:positions AS text[]),"
+    " coalesce(CAST(:at AS timestamptz), now()))"
+)
+_HINT_ACCOUNTS = sa.text(
+    "SELECT threadlink_hint_accounts(CAST(:accounts AS bigint[]), coalesce(CAST(:at AS timestamptz), now()))"
+)
 _NOTHING = Hint(0, 0)
 _COLUMNS = "generation, synced_generation, position"
 
@@ -41,15 +48,13 @@ def hint(
     This is the whole acknowledgement of a push, in one statement: on a connection of Database.autocommit() it is one
     round trip and durable when it returns. Unknown mailboxes cost the same and change nothing.
     """
-    return _count(
-        connection,
-        "threadlink_hint(:provider, CAST(:mailboxes AS text[]), CAST(:positions AS text[]),"
-        " coalesce(CAST(:at AS timestamptz), now()))",
-        provider=provider,
-        mailboxes=[mailbox for mailbox, _ in pushed],
-        positions=[position for _, position in pushed],
-        at=at,
-    )
+    parameters = {
+        "provider": provider,
+        "mailboxes": [mailbox for mailbox, _ in pushed],
+        "positions": [position for _, position in pushed],
+        "at": at,
+    }
+    return int(connection.execute(_HINT, parameters).scalar_one())
 
 
 def hint_accounts(connection: sa.Connection, account_ids: Collection[int], at: datetime | None = None) -> int:
@@ -57,12 +62,7 @@ def hint_accounts(connection: sa.Connection, account_ids: Collection[int], at: d
 
     In a team's transaction the accounts of other teams are left alone.
     """
-    return _count(
-        connection,
-        "threadlink_hint_accounts(CAST(:accounts AS bigint[]), coalesce(CAST(:at AS timestamptz), now()))",
-        accounts=list(account_ids),
-        at=at,
-    )
+    return int(connection.execute(_HINT_ACCOUNTS, {"accounts": list(account_ids), "at": at}).scalar_one())
 
 
 def take(connection: sa.Connection, account_id: int) -> Hint:
@@ -117,10 +117,6 @@ def defer(
         ),
         {"task": task, "at": at, "jobs": json.dumps([{"args": dict(args), "lock": lock} for args, lock in jobs])},
     )
-
-
-def _count(connection: sa.Connection, function: str, **parameters: object) -> int:
-    return int(connection.execute(sa.text(f"SELECT {function}"), parameters).scalar_one())
 
 
 def _hint(connection: sa.Connection, sql: str, **parameters: object) -> Hint:

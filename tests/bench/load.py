@@ -25,7 +25,7 @@ def prepared(host: str, path: str, headers: dict[str, str], body: bytes) -> byte
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def send(port: int, requests: Sequence[bytes], connections: int = 8) -> Load:
+def send(port: int, requests: Sequence[bytes], connections: int = 16) -> Load:
     """Send each request once, shared over some connections."""
     statuses: Counter[int] = Counter()
     lock = threading.Lock()

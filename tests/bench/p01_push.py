@@ -26,7 +26,7 @@ from app.store.rows import insert_rows
 from tests.bench.load import prepared, send
 from tests.bench.row import Row
 
-ACCOUNTS, THREADS = 10_000, 8
+ACCOUNTS, THREADS = 10_000, 16
 BAR = 0.30
 
 

@@ -91,8 +91,8 @@ def test_an_acknowledgement_is_one_statement(
     with database.autocommit():
         pass
     sent: list[str] = []
-    sa.event.listen(database.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: sent.append(sql))
     with database.autocommit() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda _c, _cur, sql, *_: sent.append(sql))
         queue.hint(connection, "gmail", [("anna", "1"), ("bob", "2")])
     assert len(sent) == 1
 

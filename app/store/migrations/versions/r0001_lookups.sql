@@ -39,8 +39,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Mail is read, and registrations are renewed, only for an account that nobody paused and that needs nobody's help.
+-- Like every function here that reads no table and is its caller's, it pins no search_path: pinned, it is not inlined.
 CREATE FUNCTION public.threadlink_is_working(_paused boolean, _state text) RETURNS boolean
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE AS $$
   SELECT NOT _paused AND _state NOT IN ('reauth_required', 'admin_blocked', 'mailbox_unavailable', 'disconnected')
 $$;
 

@@ -21,7 +21,7 @@ GRANT USAGE ON SEQUENCE public.procrastinate_jobs_id_seq, public.procrastinate_e
 
 -- Of two positions the later one: providers count up in decimal, so the longer number, then the greater.
 CREATE FUNCTION public.threadlink_later(_one text, _other text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
     WHEN _one IS NULL THEN _other
     WHEN _other IS NULL THEN _one
