@@ -13,7 +13,7 @@ from datetime import datetime
 from app.linking.addresses import is_ours
 from app.linking.alias import claimed_ids, own_ids
 from app.linking.authenticity import message_verdict, sender
-from app.model import Conversation, Copy, Joined, Link, Message, Ours, Tombstone
+from app.model import Conversation, Copy, Joined, Link, Message, Ours, Tombstone, Verdict
 
 _KEPT_FLAGS = frozenset({"message_id_reused", "derived"})  # once true, always true
 _COMPUTED_FLAGS = _KEPT_FLAGS | {"new_here"}
@@ -81,7 +81,7 @@ class Node:
 
     block: Block
 
-    def __init__(self, node_id: int, message: Message, *, is_root: bool) -> None:
+    def __init__(self, node_id: int, message: Message, copies: Sequence[Copy], *, is_root: bool) -> None:
         self.id = node_id
         self.message = message
         self.ids = own_ids(message)
@@ -91,20 +91,20 @@ class Node:
         self.flags = {flag for flag in message.flags if flag in _KEPT_FLAGS}
         self.is_root = is_root
         self.is_new_here = False
-        self.set_copies(message.copies)
+        self._take(copies, message_verdict(message))
 
     def set_copies(self, copies: Sequence[Copy]) -> None:
         """Take these copies, and work out again what follows from them."""
+        self._take(copies, message_verdict(replace(self.message, copies=tuple(copies))))
+
+    def _take(self, copies: Sequence[Copy], verdict: Verdict) -> None:
         self.copies = tuple(copies)
-        if self.message.copies != self.copies:
-            self.message = replace(self.message, copies=self.copies)
         message = self.message
         self.order: Order = (
             min((copy.at for copy in copies), default=message.at),
             message.mid_hash,
             message.fingerprint,
         )
-        verdict = message_verdict(message)
         self.failed = verdict == "fail"
         self.is_proved = verdict in {"own", "pass"}
         every = frozenset(copy.account_id for copy in copies)
@@ -181,9 +181,14 @@ class Block:
     @property
     def founder(self) -> Node:
         """The eldest of the messages that founded it."""
-        return (
-            min(self.nodes, key=lambda node: (not node.is_root, node.order)) if len(self.nodes) > 1 else self.nodes[0]
-        )
+        self._refresh()
+        return next((node for node in self.nodes if node.is_root), self.nodes[0])
+
+    @property
+    def eldest(self) -> Node:
+        """The eldest of its messages: by clocks that differ, so it need not be the founder."""
+        self._refresh()
+        return self.nodes[0]
 
     @property
     def base(self) -> Block:
@@ -283,7 +288,7 @@ def load(conversation: Conversation, home: Home) -> Block:
     rightful = [message for message in ordered if message.joined != "w2"]
     base = Block(home)
     for message in rightful or ordered:
-        base.add(Node(message.id, message, is_root=message.joined == "founded"))
+        base.add(Node(message.id, message, message.copies, is_root=message.joined == "founded"))
     if not any(node.is_root for node in base.nodes):  # it was given back by undoing a merge
         base.nodes[0].is_root = True
         base.is_stale = True
@@ -291,7 +296,7 @@ def load(conversation: Conversation, home: Home) -> Block:
     for message in ordered if rightful else ():
         if message.joined != "w2":
             continue
-        node = Node(message.id, message, is_root=False)
+        node = Node(message.id, message, message.copies, is_root=False)
         answered = (with_id[each] for each in node.claims if each in with_id)
         block = next((each.block for each in answered if not each.accounts.isdisjoint(node.accounts)), None)
         if block is None:

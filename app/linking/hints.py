@@ -24,10 +24,12 @@ class Index:
 
     def __init__(self) -> None:
         self._nodes: dict[_Hint, list[Node]] = defaultdict(list)
+        self._hints: dict[Node, list[_Hint]] = {}
 
     def add(self, node: Node) -> None:
         """Remember a message, or an account that now holds a copy of it as well."""
-        for hint in _hints(node):
+        self._hints[node] = list(_hints(node))
+        for hint in self._hints[node]:
             there = self._nodes[hint]
             # Who names an unknown id joins the first that named it, so nobody needs to know the others.
             if node not in there[-_MAX_CANDIDATES:] and not (hint[0] == "claim" and there):
@@ -35,7 +37,7 @@ class Index:
 
     def candidates(self, node: Node) -> Iterator[tuple[str, Node]]:
         """Yield (kind of hint, other message), the best kind first, then the newest."""
-        for hint in _hints(node):
+        for hint in self._hints.get(node, ()):
             for other in reversed(self._nodes[hint][-_MAX_CANDIDATES:]):
                 if other is not node:
                     yield hint[0], other
@@ -75,6 +77,7 @@ def _share(one: Node, other: Node, ours: Ours) -> tuple[bool, bool]:
 
 def _hints(node: Node) -> Iterator[_Hint]:
     message = node.message
+    bases = subjects(message)
     for copy in node.copies:
         account = copy.account_id
         for claimed in node.claims:
@@ -83,5 +86,5 @@ def _hints(node: Node) -> Iterator[_Hint]:
             yield "thread", account, copy.provider_thread_id
         if message.thread_index:
             yield "index", account, message.thread_index
-        for base in subjects(message):
+        for base in bases:
             yield "subject", account, base

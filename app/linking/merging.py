@@ -40,7 +40,7 @@ def objection_to_hanging(source: Home, target: Home) -> Why | None:
 
 def meets(node: Node) -> bool:
     """Say whether there are older messages in the message's block."""
-    return any(other.order < node.order for other in node.block.nodes)
+    return node.block.eldest.order < node.order
 
 
 def survivor(one: Block, other: Block) -> Block:
@@ -80,7 +80,10 @@ def unite(node: Node, target: Block) -> Block:
     kept.hang_on(parent, is_by_sender=is_by_sender)
     kept.stored_for = stored_for
     kept.home = home
-    kept.size = NOT_LOOKED_AT
+    if kept is source:
+        kept.is_stale = True  # the message is no root any more
+    if gone.size != NOT_LOOKED_AT:
+        kept.size = NOT_LOOKED_AT
     return kept
 
 
@@ -105,4 +108,4 @@ def _is_of_the_same_people(node: Node, target: Block, ours: Ours) -> bool:
 
 def _rank(block: Block) -> tuple[bool, bool, Order]:
     home = block.home
-    return home.primary_link is None, home.stored is None, min(node.order for node in block.nodes)
+    return home.primary_link is None, home.stored is None, block.eldest.order

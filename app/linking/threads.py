@@ -115,7 +115,7 @@ class Threads:
             self._set_copies(
                 node, [replace(each, genuine=True) if _is_same(each, copy) else each for each in node.copies]
             )
-        self._settle()
+        self._settle(node)
         return Placement(
             conversation_id=node.block.base.home.id,
             message_id=node.id,
@@ -142,7 +142,7 @@ class Threads:
     def _add(self, message: Message) -> Node:
         """Let a new message found a conversation; whether it stays there shows when it is looked at."""
         copy = replace(message.copies[0], id=self._forest.new_id())
-        node = Node(self._forest.new_id(), replace(message, copies=(copy,)), is_root=True)
+        node = Node(self._forest.new_id(), message, (copy,), is_root=True)
         self._forest.found(node)
         for other in self._with_id.get(message.internet_id, ()):
             if other.message.internet_id == message.internet_id and other.message.namespace == message.namespace:
@@ -190,10 +190,17 @@ class Threads:
         self._queue.append(node)
         for each in node.ids:
             self._queue.extend(self._claiming.get(each, ()))
-        self._queue.extend(other for _, other in self._hints.candidates(node) if _is_waiting(other))
 
-    def _settle(self) -> None:
+    def _settle(self, placed: Node) -> None:
+        """Look at what waits, then at those for which a message that was placed may be a hint."""
         looks: Counter[Node] = Counter()
+        self._drain(looks)
+        for _, other in self._hints.candidates(placed):
+            if _is_waiting(other) and other.block.base is not placed.block.base:
+                self._queue.append(other)
+        self._drain(looks)
+
+    def _drain(self, looks: Counter[Node]) -> None:
         while self._queue:
             node = self._queue.popleft()
             looks[node] += 1
@@ -255,11 +262,13 @@ class Threads:
         before = self._forest.conversation(gone) if gone and is_merge else None
         self._forest.change(source)
         self._forest.change(target)
+        target_founder = target.founder
         kept = unite(node, target)
         self._forest.settle_in(kept)
         if gone is not None:
             self._forest.absorb(gone, kept, before, account_id, node)
-        self._queue.append(kept.founder)
+        if kept.parent is not None or kept.founder is not target_founder:
+            self._queue.append(kept.founder)
         return True
 
     def _hang(self, node: Node, named: Iterable[Node]) -> None:
