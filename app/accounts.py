@@ -1,18 +1,9 @@
-"""Connecting a mailbox and ending it: the one-time link, the consent, the account that comes of it.
-
-The page that shows this is web/connect.py. A link belongs to the browser that first used its button, a state belongs to
-that browser and one provider, and a mailbox that is not the member's own is confirmed before it becomes an account: so
-nobody attaches somebody else's mailbox to a team (threats.md W6, W8).
-"""
+"""What happens to a connected account: paused, resumed, its switch flipped, its access ended. See connecting.py."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,171 +11,12 @@ import sqlalchemy as sa
 from app.errors import Conflict, NotAllowed, NotFound, ProviderError
 from app.installation import Installation
 from app.linking.addresses import normalize
-from app.model import Account, AccountKind, Member
-from app.ports import ConnectedMailbox, LockedCredentials, Mailbox
-from app.store import accounts, connect_requests, links, lookups, queue, teams
-from app.store.connect_requests import ConnectRequest
+from app.model import Account, Member
+from app.ports import Mailbox
+from app.store import accounts, links, lookups, queue, teams
 from app.store.teams import Team
 
-LINK_LIFETIME = timedelta(hours=1)
 LITE_PLAN = "lite"
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """A one-time link that connects a mailbox."""
-
-    url: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedLink:
-    """What the page of a link shows."""
-
-    team: Team
-    member: Member
-    request: ConnectRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The mailbox is an account now."""
-
-    team: Team
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfirmed:
-    """The consent is for another mailbox than the member's own: the browser must say that it was meant."""
-
-    team: Team
-    member: Member
-    address: str
-    state: str
-
-
-# --- the link ---
-
-
-def invite(
-    installation: Installation,
-    team_id: int,
-    member: Member,
-    provider: str,
-    *,
-    kind: AccountKind = "personal",
-    address: str = "",
-    collaborators: Collection[int] = (),
-    history_from: datetime | None = None,
-) -> Invitation:
-    """Make a link with which `member` connects a mailbox; it is valid once and for an hour.
-
-    Raises NotFound (unknown_provider), Conflict (plan_required, address_in_use).
-    """
-    if provider not in installation.mail:
-        raise NotFound("unknown_provider", provider=provider)
-    token, now = secrets.token_urlsafe(32), installation.clock.now()
-    with installation.database.for_team(team_id) as connection:
-        _check_plan(_team(connection))
-        known = accounts.account_by_address(connection, address) if address else None
-        if known is not None and known.state != "disconnected" and not _is_same_account(known, kind, member.id):
-            raise Conflict("address_in_use", address=address)
-        connect_requests.add(
-            connection,
-            team_id,
-            token_hash=_hash(token),
-            member_id=member.id,
-            provider=provider,
-            kind=kind,
-            address=address,
-            collaborators=collaborators,
-            history_from=history_from,
-            expires_at=now + LINK_LIFETIME,
-        )
-    return Invitation(f"{installation.settings.public_base_url}/connect/{token}", now + LINK_LIFETIME)
-
-
-def open_link(installation: Installation, token: str) -> OpenedLink:
-    """Return what a link is for, without using it up: mail scanners open links too. Raises NotFound."""
-    with _team_of(installation, token_hash=_hash(token)) as (connection, _):
-        request = connect_requests.usable(connection, _hash(token), installation.clock.now())
-        if request is None:
-            raise NotFound("link_not_valid")
-        return _opened(connection, request)
-
-
-def start_consent(installation: Installation, token: str, browser: str, *, auto_link: bool) -> str:
-    """Bind a link to a browser and return the provider's page where the mailbox owner gives consent.
-
-    Raises NotFound for a link that is used, expired or bound to another browser, Conflict (plan_required).
-    """
-    opened = open_link(installation, token)
-    _check_plan(opened.team)
-    request, state = opened.request, secrets.token_urlsafe(32)
-    authorization = installation.mail[request.provider].authorize(
-        redirect_uri(installation, request.provider), state, request.address or opened.member.email
-    )
-    with installation.database.for_team(opened.team.id) as connection:
-        started = connect_requests.start(
-            connection,
-            request.id,
-            browser_hash=_hash(browser),
-            state_hash=_hash(state),
-            kept=_seal(installation, opened.team.id, request.id, authorization.kept),
-            auto_link=auto_link,
-            now=installation.clock.now(),
-        )
-    if not started:
-        raise NotFound("link_not_valid")
-    return authorization.url
-
-
-def finish_consent(
-    installation: Installation, provider: str, args: Mapping[str, str], browser: str
-) -> Connected | Unconfirmed:
-    """Take what the browser brought back from the provider and make the account, or ask which mailbox was meant.
-
-    Raises NotFound for a state that is not this browser's or not this provider's, Conflict (plan_required,
-    address_in_use, other_mailbox), and the connector's ProviderError.
-    """
-    with _team_of(installation, state_hash=_hash(args.get("state", ""))) as (connection, team_id):
-        opened = _taken(connection, installation, provider, args.get("state", ""), browser)
-    kept = _open(installation, team_id, opened.request)
-    connected = installation.mail[provider].connect(redirect_uri(installation, provider), args, kept)
-    if _is_own(opened.member, connected.address):
-        return _admit(installation, team_id, opened, connected)
-    state = secrets.token_urlsafe(32)
-    with installation.database.for_team(team_id) as connection:
-        connect_requests.wait_for_confirmation(
-            connection,
-            opened.request.id,
-            state_hash=_hash(state),
-            kept=_seal(installation, team_id, opened.request.id, asdict(connected)),
-        )
-    return Unconfirmed(opened.team, opened.member, connected.address, state)
-
-
-def confirm(installation: Installation, provider: str, state: str, browser: str, *, meant: bool) -> Connected | None:
-    """Make the account of a mailbox that was asked about; None when it was not meant and the consent is given back."""
-    with _team_of(installation, state_hash=_hash(state)) as (connection, team_id):
-        opened = _taken(connection, installation, provider, state, browser)
-    connected = ConnectedMailbox(**_open(installation, team_id, opened.request))
-    if meant:
-        return _admit(installation, team_id, opened, connected)
-    with installation.database.for_team(team_id) as connection:
-        connect_requests.finish(connection, opened.request.id, installation.clock.now())
-    _give_back(installation, opened.request.provider, team_id, connected)
-    return None
-
-
-def redirect_uri(installation: Installation, provider: str) -> str:
-    """Return where the provider sends the browser back to: one path for each provider (W8)."""
-    return f"{installation.settings.public_base_url}/connect/{provider}/callback"
-
-
-# --- the account ---
 
 
 def pause(installation: Installation, team_id: int, account_id: int) -> bool:
@@ -196,7 +28,7 @@ def pause(installation: Installation, team_id: int, account_id: int) -> bool:
 def resume(installation: Installation, team_id: int, account_id: int) -> bool:
     """Read a paused mailbox again, from where it was; False when it was not paused. Raises Conflict (plan_required)."""
     with installation.database.for_team(team_id) as connection:
-        _check_plan(_team(connection))
+        check_plan(current_team(connection))
         if not accounts.set_paused(connection, account_id, False):
             return False
         queue.hint_accounts(connection, [account_id])
@@ -217,7 +49,7 @@ def set_auto_link(connection: sa.Connection, member: Member, address: str, auto_
         raise NotAllowed("not_owner")
     accounts.set_auto_link(connection, account.id, auto_link)
     detail = {"account": account.public_id, "auto_link": auto_link}
-    _audit(connection, account.team_id, member.id, "set_auto_link", detail, now)
+    audit(connection, account.team_id, member.id, "set_auto_link", detail, now)
 
 
 def disconnect(
@@ -231,7 +63,7 @@ def disconnect(
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
         account = accounts.account(connection, account_id)
-    last = not _others(installation, account)
+    last = not is_read_by_others(installation, account)
     mailbox = Mailbox(account, installation.credentials_of(account))
     try:
         installation.mail[account.provider].disconnect(mailbox, last=last)
@@ -247,191 +79,41 @@ def disconnect(
         if erase:
             accounts.delete(connection, account_id)
         detail = {"account": account.public_id, "erased": erase, "provider": outcome}
-        _audit(connection, team_id, member_id, "disconnect_account", detail, now)
+        audit(connection, team_id, member_id, "disconnect_account", detail, now)
 
 
-# --- inside ---
+# --- what connecting asks as well ---
 
 
-def _admit(installation: Installation, team_id: int, opened: OpenedLink, connected: ConnectedMailbox) -> Connected:
-    """Store the account with its secrets and enqueue its subscription; a refused mailbox gets its consent back."""
-    try:
-        with installation.database.for_team(team_id) as connection:
-            account_id = _store(installation, connection, team_id, opened, connected)
-            queue.defer(
-                connection,
-                "renew_subscription",
-                [({"team_id": team_id, "account_id": account_id}, f"renew:{account_id}")],
-            )
-            queue.hint_accounts(connection, [account_id])
-    except Conflict:
-        _give_back(installation, opened.request.provider, team_id, connected)
-        raise
-    return Connected(opened.team, connected.address)
-
-
-def _store(
-    installation: Installation, connection: sa.Connection, team_id: int, opened: OpenedLink, connected: ConnectedMailbox
-) -> int:
-    request, now = opened.request, installation.clock.now()
-    _check_plan(opened.team)
-    known = accounts.matching(connection, request.provider, connected)
-    if known is not None and (refusal := _refusal(connection, known, request, connected)) is not None:
-        if known.state != "disconnected":
-            raise refusal
-        accounts.retire(connection, known.id)
-        known = None
-    if known is None:
-        account_id = accounts.add(
-            connection,
-            team_id,
-            request.provider,
-            request.kind,
-            connected,
-            owner_id=request.member_id if request.kind == "personal" else None,
-            auto_link=request.auto_link,
-            history_from=request.history_from,
-            now=now,
-            collaborators=request.collaborators,
-        )
-    else:
-        account_id = known.id
-        accounts.reconnect(connection, account_id, connected.address, auto_link=request.auto_link, now=now)
-    installation.secrets.store_account(connection, team_id, account_id, connected.secrets)
-    connect_requests.finish(connection, request.id, now)
-    action = "connect_account" if known is None else "connect_account_again"
-    _audit(connection, team_id, request.member_id, action, {"account_id": account_id}, now)
-    return account_id
-
-
-def _refusal(
-    connection: sa.Connection, known: Account, request: ConnectRequest, connected: ConnectedMailbox
-) -> Conflict | None:
-    """Refuse an address that is connected another way (S17), and a recycled one that is another mailbox now (T9)."""
-    if not _is_same_account(known, request.kind, request.member_id):
-        return Conflict("address_in_use", address=connected.address)
-    same_user = accounts.provider_user_id(connection, known.id) == connected.provider_user_id
-    if known.provider != request.provider or known.mailbox != connected.mailbox or not same_user:
-        return Conflict("other_mailbox", address=connected.address)
-    return None
-
-
-def _is_same_account(known: Account, kind: AccountKind, member_id: int) -> bool:
-    return known.kind == kind and (kind == "team" or known.owner_id == member_id)
-
-
-def _is_own(member: Member, address: str) -> bool:
-    return normalize(member.email) == normalize(address)
-
-
-def _check_plan(team: Team) -> None:
+def check_plan(team: Team) -> None:
+    """Refuse a team whose plan has no mailboxes (S0). Raises Conflict (plan_required)."""
     if team.plan == LITE_PLAN:
         raise Conflict("plan_required", plan=team.plan)
 
 
-@contextmanager
-def _team_of(installation: Installation, **known_by: bytes) -> Iterator[tuple[sa.Connection, int]]:
-    """Open a transaction in the team of a link; which team that is shows only its hash."""
-    with installation.database.without_team() as connection:
-        team_id = lookups.team_of_connect_request(connection, **known_by)
-    if team_id is None:
-        raise NotFound("link_not_valid")
-    with installation.database.for_team(team_id) as connection:
-        yield connection, team_id
-
-
-def _taken(
-    connection: sa.Connection, installation: Installation, provider: str, state: str, browser: str
-) -> OpenedLink:
-    request = connect_requests.take(
-        connection,
-        provider=provider,
-        state_hash=_hash(state),
-        browser_hash=_hash(browser),
-        now=installation.clock.now(),
-    )
-    if request is None:
-        raise NotFound("link_not_valid")
-    return _opened(connection, request)
-
-
-def _opened(connection: sa.Connection, request: ConnectRequest) -> OpenedLink:
-    member = teams.member_by_id(connection, request.member_id)
-    if member is None:  # removed since the link was made
-        raise NotFound("link_not_valid")
-    return OpenedLink(_team(connection), member, request)
-
-
-def _team(connection: sa.Connection) -> Team:
+def current_team(connection: sa.Connection) -> Team:
+    """Return the team whose transaction this is. Raises NotFound when it was deleted."""
     team = teams.team(connection)
     if team is None:
         raise NotFound
     return team
 
 
-def _others(installation: Installation, account: Account) -> bool:
-    """Whether another account, of any team, reads the same mailbox."""
+def is_read_by_others(installation: Installation, account: Account) -> bool:
+    """Say whether another account, of whatever team, lives by the same watch and consent."""
     with installation.database.without_team() as connection:
         known = lookups.accounts_of_mailbox(connection, account.provider, account.mailbox)
-    return any(account_id != account.id for _, account_id in known)
+    for team_id, account_id in known:
+        if account_id == account.id:
+            continue
+        with installation.database.for_team(team_id) as connection:
+            other = accounts.account_by_id(connection, account_id)
+        if other is not None and other.state != "disconnected":
+            return True
+    return False
 
 
-def _give_back(installation: Installation, provider: str, team_id: int, connected: ConnectedMailbox) -> None:
-    """Revoke a consent that came to nothing, unless some account lives by it; best effort."""
-    account = Account(
-        id=0,
-        public_id="",
-        team_id=team_id,
-        provider=provider,
-        kind="personal",
-        address=connected.address,
-        mailbox=connected.mailbox,
-        own_addresses=frozenset({connected.address}),
-        auto_link=False,
-        visibility="private",
-        owner_id=None,
-    )
-    if _others(installation, account):
-        return
-    try:
-        installation.mail[provider].disconnect(Mailbox(account, _Unstored(connected.secrets)), last=True)
-    except ProviderError:
-        return  # nothing is stored here; the grant ends with the provider's own rules
-
-
-@dataclass(frozen=True, slots=True)
-class _Unstored:
-    """Secrets that no row holds."""
-
-    secrets: Mapping[str, Any]
-
-    def read(self) -> dict[str, Any]:
-        return dict(self.secrets)
-
-    @contextmanager
-    def locked(self) -> Iterator[LockedCredentials]:
-        yield self
-
-    def write(self, secrets: Mapping[str, Any]) -> None:
-        """Keep nothing."""
-
-
-def _seal(installation: Installation, team_id: int, request_id: int, value: Mapping[str, Any]) -> bytes:
-    return installation.secrets.seal(dict(value), team_id=team_id, owner=f"connect_request/{request_id}", kind="kept")
-
-
-def _open(installation: Installation, team_id: int, request: ConnectRequest) -> dict[str, Any]:
-    if request.kept is None:
-        raise NotFound("link_not_valid")
-    owner = f"connect_request/{request.id}"
-    return installation.secrets.open(request.kept, team_id=team_id, owner=owner, kind="kept")
-
-
-def _hash(value: str) -> bytes:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
-
-
-def _audit(
+def audit(
     connection: sa.Connection,
     team_id: int,
     member_id: int | None,
@@ -439,4 +121,5 @@ def _audit(
     detail: Mapping[str, Any],
     now: datetime,
 ) -> None:
+    """Write an audit row: who did what to which account, without content."""
     links.audit(connection, team_id, [{"at": now, "member_id": member_id, "action": action, "detail": dict(detail)}])

@@ -18,7 +18,7 @@ from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Member
 from app.store import accounts, crm, figures
-from app.store.accounts import AccountHealth
+from app.store.account_health import AccountHealth, health_of_accounts
 
 # A poll that was due and did not happen: two periods, so that a running one is not called late.
 LATE_POLLS = 2
@@ -93,7 +93,7 @@ def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealt
     """Return how the team's accounts are doing, and every finding."""
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
-        healths = accounts.health(connection)
+        healths = health_of_accounts(connection)
         findings = [*crm_findings(connection), *installation_findings(connection, now)]
     for health in healths:
         findings += account_findings(health, now, installation.settings.poll_quiet_s)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from app import accounts as account_rules
-from app import registry
+from app import connecting, crm_seed, registry
 from app.cli.choosing import account_of, as_member, member_of, person, team_of, team_option
 from app.cli.frame import ANSWER_IS_NO, Answer, Group, opened, table
 from app.linking.addresses import normalize_domain
 from app.linking.reasons import sentence
 from app.model import AccountKind
+from app.ports import CrmRecords
 from app.store import accounts as account_rows
 from app.store import crm as crm_rows
-from app.store import lookups
+from app.store import lookups, queue
 from app.store import teams as team_rows
-from app.store.accounts import AccountHealth
+from app.store.account_health import AccountHealth, health_of_accounts
 
 
 @click.group(cls=Group)
@@ -161,7 +162,7 @@ def add_account(
             member = member_of(connection, email)
             shared_by = [member_of(connection, collaborator).id for collaborator in collaborators]
         now = installation.clock.now()
-        invitation = account_rules.invite(
+        invitation = connecting.invite(
             installation,
             team_id,
             member,
@@ -185,7 +186,7 @@ def add_account(
 def list_accounts(team: str | None) -> Answer:
     """List the mailboxes of a team and how each is doing."""
     with opened() as installation, installation.database.for_team(team_of(installation, team)) as connection:
-        found = account_rows.health(connection)
+        found = health_of_accounts(connection)
     lines = table(
         [("ACCOUNT", "KIND", "STATE", "AUTO-LINK", "LAST PUSH", "LAST SYNC", "PENDING")]
         + [
@@ -272,15 +273,24 @@ def connect_crm(adapter: str, team: str | None) -> Answer:
 
 
 @crm.command("seed")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @team_option
-def seed_crm(file: Path, team: str | None) -> Answer:
-    """Fill the embedded CRM from a CSV file."""
-    from app import crm_seed
-
+def seed_crm(files: tuple[Path, ...], team: str | None) -> Answer:
+    """Fill the embedded CRM from CSV files that belong together."""
+    rows = crm_seed.parse(files)
     with opened() as installation:
-        seeded = crm_seed.seed(installation, team_of(installation, team), file)
-    return Answer(seeded, [f"{kind}: {count}" for kind, count in seeded.items()])
+        connections = installation.crm_connections(team_of(installation, team))
+        adapters = [installation.open_crm(connection) for connection in connections]
+        records = next((adapter for adapter in adapters if adapter.capabilities.records), None)
+        if records is None:
+            raise click.UsageError("The team has no CRM that keeps its records here: threadlink crm connect embedded.")
+        seeded = crm_seed.seed(cast("CrmRecords", records), rows)
+        for connection in connections:
+            with installation.database.for_team(connection.team_id) as transaction:
+                queue.defer(
+                    transaction, "refresh_mirror", [({"team_id": connection.team_id}, f"mirror:{connection.team_id}")]
+                )
+    return Answer({"written": dict(seeded)}, [f"{kind}: {count}" for kind, count in seeded.items()])
 
 
 def _as_json(health: AccountHealth) -> dict[str, Any]:

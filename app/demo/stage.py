@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 
-from app import accounts, explain, jobs, registry
+from app import connecting, explain, jobs, registry
 from app.bootstrap import Worker, create_app, open_installation
 from app.errors import ThreadlinkError
 from app.ports import CrmRecords, SimulatedMail
@@ -233,7 +233,7 @@ class Stage:
         simulator = self.simulators[account.provider]
         simulator.add_mailbox(account.address, account.aliases)
         owner = self.members[account.owner] if account.owner else next(iter(self.members.values()))
-        invitation = accounts.invite(
+        invitation = connecting.invite(
             self.installation,
             self.team_id,
             owner,
@@ -243,11 +243,11 @@ class Stage:
             collaborators=[self.members[email].id for email in account.collaborators],
         )
         browser, token = "demo", invitation.url.rpartition("/")[2]
-        consent = accounts.start_consent(self.installation, token, browser, auto_link=account.auto_link)
+        consent = connecting.start_consent(self.installation, token, browser, auto_link=account.auto_link)
         back = dict(parse_qsl(urlsplit(simulator.consent(consent, account.address)).query))
-        finished = accounts.finish_consent(self.installation, account.provider, back, browser)
-        if isinstance(finished, accounts.Unconfirmed):
-            accounts.confirm(self.installation, account.provider, finished.state, browser, meant=True)
+        finished = connecting.finish_consent(self.installation, account.provider, back, browser)
+        if isinstance(finished, connecting.Unconfirmed):
+            connecting.confirm(self.installation, account.provider, finished.state, browser, meant=True)
         with self.team() as connection:
             stored = account_rows.account_by_address(connection, account.address)
             if stored is not None:

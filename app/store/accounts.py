@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -39,28 +38,6 @@ _SELECT = """
                  WHERE c.team_id = a.team_id AND c.account_id = a.id) AS collaborator_ids
     FROM account a
 """
-
-
-@dataclass(frozen=True, slots=True)
-class AccountHealth:
-    """What an account says about itself: `account`, since when, why, and how far behind it is."""
-
-    account: Account
-    state: str
-    state_reason: str
-    state_since: datetime
-    paused: bool
-    history_from: datetime | None
-    subscription_expires_at: datetime | None
-    throttled_until: datetime | None
-    last_push_at: datetime | None
-    last_sync_at: datetime | None
-    last_audit_at: datetime | None
-    last_error: str | None
-    failures: int
-    pending: int
-    oldest_pending_at: datetime | None
-    parked: int
 
 
 def accounts(connection: sa.Connection) -> list[Account]:
@@ -146,34 +123,6 @@ def provider_user_id(connection: sa.Connection, account_id: int) -> str | None:
     return connection.execute(
         sa.text("SELECT provider_user_id FROM account WHERE id = :id"), {"id": account_id}
     ).scalar()
-
-
-def health(connection: sa.Connection) -> list[AccountHealth]:
-    """Return how every account of the team is doing, oldest account first."""
-    rows = connection.execute(
-        sa.text(
-            """
-            SELECT a.id, a.state, a.state_reason, a.state_since, a.paused, a.history_from, a.subscription_expires_at,
-                   a.throttled_until, h.pushed_at AS last_push_at, a.last_sync_at, a.last_audit_at, a.last_error, a.failures,
-                   count(d.*) FILTER (WHERE d.state = 'pending') AS pending,
-                   min(d.discovered_at) FILTER (WHERE d.state = 'pending') AS oldest_pending_at,
-                   count(d.*) FILTER (WHERE d.state = 'parked') AS parked
-            FROM account a
-            JOIN hint h ON h.team_id = a.team_id AND h.account_id = a.id
-            LEFT JOIN discovered_message d ON d.team_id = a.team_id AND d.account_id = a.id
-                 AND d.state IN ('pending', 'parked')
-            GROUP BY a.team_id, a.id, h.pushed_at ORDER BY a.id
-            """
-        )
-    ).all()
-    known = {account.id: account for account in accounts(connection)}
-    return [
-        AccountHealth(
-            account=known[row.id],
-            **{name: getattr(row, name) for name in AccountHealth.__slots__ if name != "account"},
-        )
-        for row in rows
-    ]
 
 
 # --- changes ---

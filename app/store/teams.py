@@ -79,11 +79,6 @@ def members(connection: sa.Connection) -> list[Member]:
     return [Member(row.id, str(row.public_id), row.name, row.email, row.role) for row in rows]
 
 
-def member_by_email(connection: sa.Connection, email: str) -> Member | None:
-    """Return the member with this address in normal form."""
-    return next((member for member in members(connection) if member.email == email), None)
-
-
 def member_by_id(connection: sa.Connection, member_id: int) -> Member | None:
     """Return the member with this id."""
     return next((member for member in members(connection) if member.id == member_id), None)

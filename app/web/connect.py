@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import accounts
+from app import connecting
 from app.errors import NotAllowed
 from app.installation import Installation
 from app.web.security import policy
@@ -28,7 +28,7 @@ def blueprint(installation: Installation) -> Blueprint:
 
     @pages.get("/connect/<token>")
     def show(token: str) -> Response:
-        opened = accounts.open_link(installation, token)
+        opened = connecting.open_link(installation, token)
         page = _page("connect.html", opened.team.locale, opened=opened, provider=opened.request.provider)
         # Chrome applies form-action to the redirect behind the form too; a simulated provider is plain http.
         page.headers["Content-Security-Policy"] = policy(form_action="'self' https:" + ("" if is_https else " http:"))
@@ -38,12 +38,12 @@ def blueprint(installation: Installation) -> Blueprint:
     def start(token: str) -> WerkzeugResponse:
         _require_own_page(origin)
         browser = request.cookies.get(cookie_name) or secrets.token_urlsafe(32)
-        url = accounts.start_consent(installation, token, browser, auto_link="auto_link" in request.form)
+        url = connecting.start_consent(installation, token, browser, auto_link="auto_link" in request.form)
         answer = redirect(url, 303)
         answer.set_cookie(
             cookie_name,
             browser,
-            max_age=accounts.LINK_LIFETIME,
+            max_age=connecting.LINK_LIFETIME,
             secure=is_https,
             httponly=True,
             samesite="Lax",  # Strict would stay behind when the provider sends the browser back
@@ -54,17 +54,17 @@ def blueprint(installation: Installation) -> Blueprint:
     def callback(provider: str) -> Response:
         if provider not in installation.mail:
             abort(404)
-        outcome = accounts.finish_consent(
+        outcome = connecting.finish_consent(
             installation, provider, request.args.to_dict(), request.cookies.get(cookie_name, "")
         )
-        if isinstance(outcome, accounts.Unconfirmed):
+        if isinstance(outcome, connecting.Unconfirmed):
             return _page("confirm.html", outcome.team.locale, unconfirmed=outcome, provider=provider)
         return _done(outcome)
 
     @pages.post("/connect/<provider>/confirm")
     def confirm(provider: str) -> Response:
         _require_own_page(origin)
-        connected = accounts.confirm(
+        connected = connecting.confirm(
             installation,
             provider,
             request.form.get("state", ""),
@@ -76,7 +76,7 @@ def blueprint(installation: Installation) -> Blueprint:
     return pages
 
 
-def _done(connected: accounts.Connected) -> Response:
+def _done(connected: connecting.Connected) -> Response:
     return _page("done.html", connected.team.locale, address=connected.address)
 
 

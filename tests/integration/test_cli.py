@@ -170,6 +170,16 @@ def test_a_link_needs_a_crm_and_an_item(threadlink: Run, northwind: None) -> Non
     assert threadlink("doctor", "nothing of this kind")[0] == 1
 
 
+def test_the_embedded_crm_is_filled_from_a_file(threadlink: Run, northwind: None, tmp_path: Path) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_text("kind,id,name,emails,person\nperson,p1,Bea,bea@acme.test,\ndeal,d1,Rollout,,p1\n")
+    assert threadlink("crm", "seed", str(file))[0] == 2
+    threadlink("crm", "connect", "embedded")
+    assert threadlink("crm", "seed", str(file)) == (0, {"written": {"person": 1, "deal": 1}})
+    file.write_text("kind,id\n")
+    assert threadlink("crm", "seed", str(file))[0] == 2
+
+
 def test_without_a_server_the_status_is_3(threadlink: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     status, document = threadlink("teams", "list")

@@ -12,13 +12,13 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import accounts
+from app import connecting
 from app.errors import AccessRevoked, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
 from app.model import Handshake, Member, Notification
 from app.ports import Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
 from app.settings import Settings
-from app.store import teams
+from app.store import accounts, teams
 from app.store.database import Database
 from app.store.secrets import SecretBox
 from app.web.application import application
@@ -146,9 +146,7 @@ def member(database: Database, team_id: int) -> Callable[[str], Member]:
     def make(email: str = "ada@northwind.test") -> Member:
         with database.for_team(team_id) as connection:
             teams.add_member(connection, team_id, email.partition("@")[0].title(), email)
-            found = teams.member_by_email(connection, email)
-        assert found is not None
-        return found
+            return next(member for member in teams.members(connection) if member.email == email)
 
     return make
 
@@ -161,15 +159,15 @@ def connect(
 
     def run(address: str = "ada@northwind.test", *, kind: Any = "personal", collaborators: Sequence[int] = ()) -> int:
         mail.mailbox = ConnectedMailbox(address, f"user of {address}", address, {"refresh_token": "CANARY-refresh"})
-        invitation = accounts.invite(
+        invitation = connecting.invite(
             installation, team_id, member(address), "gmail", kind=kind, collaborators=collaborators
         )
-        url = accounts.start_consent(installation, invitation.url.rpartition("/")[2], "browser", auto_link=True)
+        url = connecting.start_consent(installation, invitation.url.rpartition("/")[2], "browser", auto_link=True)
         state = url.partition("state=")[2].partition("&")[0]
-        done = accounts.finish_consent(installation, "gmail", {"state": state, "code": "c"}, "browser")
-        assert isinstance(done, accounts.Connected)
+        done = connecting.finish_consent(installation, "gmail", {"state": state, "code": "c"}, "browser")
+        assert isinstance(done, connecting.Connected)
         with installation.database.for_team(team_id) as connection:
-            account = accounts.accounts.account_by_address(connection, address)
+            account = accounts.account_by_address(connection, address)
         assert account is not None
         return account.id
 

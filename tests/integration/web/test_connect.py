@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import accounts
+from app import accounts, connecting
 from app.errors import AdminBlocked, ApplicationMisconfigured, Conflict, NotAllowed, NotFound, Unavailable
 from app.installation import Installation
 from app.model import Account, Member
 from app.ports import ConnectedMailbox
+from app.store import accounts as account_rows
 from app.store.database import Database
 from tests.integration.web.conftest import ORIGIN, ObedientMail, StoppedClock
 
@@ -32,10 +33,10 @@ VICTIM = ConnectedMailbox(
 @pytest.fixture
 def link(installation: Installation, team_id: int, member: Callable[..., Member]) -> str:
     """Make a link for Ada and return its path."""
-    return path_of(accounts.invite(installation, team_id, member(), "gmail"))
+    return path_of(connecting.invite(installation, team_id, member(), "gmail"))
 
 
-def path_of(invitation: accounts.Invitation) -> str:
+def path_of(invitation: connecting.Invitation) -> str:
     return urlsplit(invitation.url).path
 
 
@@ -53,7 +54,7 @@ def come_back(client: FlaskClient, state: str, provider: str = "gmail", **args: 
 
 def stored(database: Database, team_id: int) -> list[Account]:
     with database.for_team(team_id) as connection:
-        return accounts.accounts.accounts(connection)
+        return account_rows.accounts(connection)
 
 
 def reason(answer: Any) -> str:
@@ -156,7 +157,7 @@ def test_a_team_account_has_collaborators_and_no_owner(
     database: Database,
 ) -> None:
     ada, bob = member(), member("bob@northwind.test")
-    invitation = accounts.invite(
+    invitation = connecting.invite(
         installation, team_id, ada, "gmail", kind="team", address="sales@northwind.test", collaborators=[ada.id, bob.id]
     )
     mail.mailbox = ConnectedMailbox("sales@northwind.test", "user-2", "sales@northwind.test", {})
@@ -181,8 +182,8 @@ def test_connecting_again_replaces_the_secrets_and_keeps_the_account(
     come_back(client, state_of(press_button(client, link)))
     (before,) = stored(database, team_id)
     with database.for_team(team_id) as connection:
-        accounts.accounts.set_state(connection, before.id, "reauth_required", installation.clock.now())
-    again = path_of(accounts.invite(installation, team_id, member(), "gmail"))
+        account_rows.set_state(connection, before.id, "reauth_required", installation.clock.now())
+    again = path_of(connecting.invite(installation, team_id, member(), "gmail"))
     mail.mailbox = ConnectedMailbox(before.mailbox, "user-1", before.address, {"refresh_token": "newer"})
     come_back(client, state_of(press_button(client, again)))
     (after,) = stored(database, team_id)
@@ -373,7 +374,7 @@ def test_a_lite_plan_connects_no_mailbox(
     with database.for_team(team_id) as connection:
         connection.execute(sa.text("UPDATE team SET plan = 'lite'"))
     with pytest.raises(Conflict) as refused:
-        accounts.invite(installation, team_id, member(), "gmail")
+        connecting.invite(installation, team_id, member(), "gmail")
     assert refused.value.reason == "plan_required"
     assert reason(press_button(client, link)) == "plan_required"
     assert reason(come_back(client, state)) == "plan_required"
@@ -392,9 +393,9 @@ def test_an_address_is_not_connected_both_ways(
 ) -> None:
     connect("ada@northwind.test")
     with pytest.raises(Conflict) as refused:
-        accounts.invite(installation, team_id, member(), "gmail", kind="team", address="ada@northwind.test")
+        connecting.invite(installation, team_id, member(), "gmail", kind="team", address="ada@northwind.test")
     assert refused.value.reason == "address_in_use"
-    link = path_of(accounts.invite(installation, team_id, member(), "gmail", kind="team"))
+    link = path_of(connecting.invite(installation, team_id, member(), "gmail", kind="team"))
     answer = come_back(client, state_of(press_button(client, link)))
     assert (answer.status_code, reason(answer)) == (409, "address_in_use")
     assert [account.kind for account in stored(database, team_id)] == ["personal"]
@@ -410,7 +411,7 @@ def test_a_colleagues_mailbox_cannot_be_taken_over(
     database: Database,
 ) -> None:
     connect("ada@northwind.test")
-    link = path_of(accounts.invite(installation, team_id, member("bob@northwind.test"), "gmail"))
+    link = path_of(connecting.invite(installation, team_id, member("bob@northwind.test"), "gmail"))
     question = come_back(client, state_of(press_button(client, link)))
     assert reason(answer_question(client, question, "yes")) == "address_in_use"
     assert [account.owner_id for account in stored(database, team_id)] == [member().id]
@@ -428,7 +429,7 @@ def test_an_unknown_provider_makes_no_link(
     installation: Installation, team_id: int, member: Callable[..., Member]
 ) -> None:
     with pytest.raises(NotFound):
-        accounts.invite(installation, team_id, member(), "nobody")
+        connecting.invite(installation, team_id, member(), "nobody")
 
 
 def test_a_disconnected_address_may_be_connected_the_other_way_as_a_new_account(
@@ -442,7 +443,9 @@ def test_a_disconnected_address_may_be_connected_the_other_way_as_a_new_account(
     before = connect("ada@northwind.test")
     accounts.pause(installation, team_id, before)
     accounts.disconnect(installation, team_id, before, None, erase=False)
-    link = path_of(accounts.invite(installation, team_id, member(), "gmail", kind="team", address="ada@northwind.test"))
+    link = path_of(
+        connecting.invite(installation, team_id, member(), "gmail", kind="team", address="ada@northwind.test")
+    )
     assert come_back(client, state_of(press_button(client, link))).status_code == 200
     ended, fresh = stored(database, team_id)
     assert (ended.id, ended.state, ended.owner_id) == (before, "disconnected", member().id)
@@ -483,6 +486,27 @@ def test_an_account_that_shares_its_mailbox_leaves_watch_and_consent_alone(
         )
     accounts.disconnect(installation, team_id, account_id, None, erase=False)
     assert [last for _, _, last in mail.disconnected] == [False]
+
+
+def test_a_disconnected_account_elsewhere_keeps_no_consent_alive(
+    installation: Installation,
+    team_id: int,
+    team: Callable[..., int],
+    connect: Callable[..., int],
+    mail: ObedientMail,
+    database: Database,
+) -> None:
+    account_id, other_team = connect(), team("Agency")
+    with database.for_team(other_team) as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO account (team_id, provider, kind, address, mailbox, state)"
+                " VALUES (:team, 'gmail', 'team', 'ada@northwind.test', 'ada@northwind.test', 'disconnected')"
+            ),
+            {"team": other_team},
+        )
+    accounts.disconnect(installation, team_id, account_id, None, erase=False)
+    assert [last for _, _, last in mail.disconnected] == [True]
 
 
 def test_a_provider_that_does_not_answer_keeps_no_secret_alive(
