@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from app import ingest, links, mirror
-from app.errors import CursorExpired, PermanentError, ProviderError, TransientError
+from app.errors import Conflict, CursorExpired, PermanentError, ProviderError, TransientError
 from app.installation import Installation
 from app.model import Account
 from app.ports import (
@@ -28,6 +28,7 @@ from app.ports import (
 )
 from app.store import accounts, discovered
 from app.store import crm as crm_rows
+from app.store.mirror import Changed
 
 # A provider's index may lag its notification: ask again after 2, 5, 15 and 60 seconds, then leave it to the poll.
 LAG_WAITS_S = (2, 5, 15, 60)
@@ -73,22 +74,30 @@ def sync_account(installation: Installation, team_id: int, account_id: int, *, u
 
 
 def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int | None = None) -> None:
-    """Bring the local copy of the CRM up to date when it is older than allowed, and let links follow their items."""
+    """Bring the local copy of the CRM up to date when it is older than allowed; links follow their items with it."""
     allowed_s = installation.settings.mirror_max_age_s if max_age_s is None else max_age_s
+
+    def follow(connection: sa.Connection, changed: Changed) -> None:
+        links.follow_items(connection, team_id, changed, installation.clock.now())
+
     for crm in installation.crm_connections(team_id):
         try:
             changed = mirror.refresh_if_stale(
-                installation.database, installation.open_crm(crm), crm, installation.clock, max_age_s=allowed_s
+                installation.database,
+                installation.open_crm(crm),
+                crm,
+                installation.clock,
+                max_age_s=allowed_s,
+                follow=follow,
             )
-        except ProviderError as error:  # mail is decided on what the mirror holds, and the doctor says how old that is
-            with installation.database.for_team(team_id) as connection:
-                crm_rows.set_state(connection, crm.id, "trouble", type(error).__name__)
-            continue
-        if changed is None:
-            continue
+        except (ProviderError, Conflict) as error:  # mail is decided on what the mirror holds; the doctor says how old
+            state, reason = "trouble", type(error).__name__
+        else:
+            if changed is None:
+                continue
+            state, reason = "live", ""
         with installation.database.for_team(team_id) as connection:
-            crm_rows.set_state(connection, crm.id, "live", "")
-            links.follow_items(connection, team_id, changed, installation.clock.now())
+            crm_rows.set_state(connection, crm.id, state, reason)
 
 
 def audit_account(installation: Installation, team_id: int, account_id: int, window: timedelta) -> int:

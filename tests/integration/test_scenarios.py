@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,10 @@ FOLDER = Path(__file__).parent.parent / "scenarios"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
 
-def _scenarios() -> Iterator[Scenario]:
-    yield built_in()
-    yield from map(load, FILES)
+SCENARIOS: list[Scenario] = [built_in(), *map(load, FILES)]
 
 
-@pytest.mark.parametrize("scenario", _scenarios(), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_everything_expected_of_a_scenario_is_so(scenario: Scenario) -> None:
     with Stage(scenario) as stage:
         report = run(scenario, DemoWorld(stage))
