@@ -20,6 +20,8 @@ from app.scenario.model import (
     Scenario,
 )
 
+OPEN = (None, "pending")  # what may stand for a copy of which nothing is settled yet
+
 # --- what came of it -------------------------------------------------------------------------------------------------
 
 
@@ -67,7 +69,7 @@ class Outcome:
     conversations: tuple[ConversationOutcome, ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # "deal/d1" -> the text of each note
     readable: Mapping[tuple[str, str], Readable] = field(default_factory=dict)  # (member, key)
-    recorded: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (key, mailbox) -> what became of the copy
+    recorded: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (key, mailbox) -> stored, spam, pending, …
     actions: Mapping[int, ActionOutcome] = field(default_factory=dict)  # event index; filled by run()
 
     def conversation_of(self, key: str) -> ConversationOutcome | None:
@@ -270,7 +272,7 @@ def _recorded(expected: RecordedExpectation, scenario: Scenario, outcome: Outcom
         if expected.at is None or message.due <= expected.at
         for mailbox in message.mailboxes
     ]
-    missing = [f"{key} in {mailbox}" for key, mailbox in delivered if (key, mailbox) not in outcome.recorded]
+    missing = [f"{key} in {mailbox}" for key, mailbox in delivered if outcome.recorded.get((key, mailbox)) in OPEN]
     if expected.recorded == (not missing):
         return None
     wanted = "every message recorded" if expected.recorded else "a message missing"

@@ -157,6 +157,16 @@ def test_everything_recorded_against_expectation_is_a_failure():
     ]
 
 
+def test_a_message_that_waits_to_be_read_is_not_recorded():
+    waiting = Outcome(
+        recorded={("m1", ADA): "stored", ("m1", CAN): "pending", ("m2", ADA): "spam", ("m3", ADA): "gone"}
+    )
+
+    (failure,) = failures("outcomes_recorded: true", waiting)
+
+    assert failure.got == f"not recorded: m1 in {CAN}"
+
+
 def test_before_the_end_only_what_was_delivered_must_be_recorded():
     read = scenario(EVENTS, "- {outcomes_recorded: true, at: 2026-03-02T09:01:00Z}\n")
 
