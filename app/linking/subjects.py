@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_SUBJECT_CHARS = 1000  # NFKC grows some letters 18-fold, and the loop below reads what is left again and again
 
@@ -72,6 +73,7 @@ def base_subject(subject: str, list_ids: Iterable[str] = (), other_reply_sign: b
     return BaseSubject(rest, is_reply, is_forward, is_generic(rest))
 
 
+@lru_cache(maxsize=4096)
 def is_generic(base: str) -> bool:
     """Say whether a base subject is one that unrelated people use ("invoice", "merhaba", nothing at all)."""
     words = _NOT_ALPHANUMERIC.sub(" ", base).strip()

@@ -79,9 +79,11 @@ def _merging(
 ) -> list[merges.Merging]:
     """Return the merges to write: those that were done, and conversations whose messages all found a better place."""
     done = [(merge.survivor, merge.absorbed_before) for merge in threads.merges]
-    current = {message.id: c.id for c in threads.conversations for message in c.messages}
-    gone = set(before) - {c.id for c in threads.conversations} - {absorbed.id for _, absorbed in done}
-    done += [(current[before[i].messages[0].id], before[i]) for i in sorted(gone) if before[i].messages]
+    absorbed = {conversation.id for _, conversation in done}
+    for conversation in before.values():
+        homes = [threads.conversation_of(message.id) for message in conversation.messages]
+        if homes and conversation.id not in homes and conversation.id not in absorbed:
+            done.append((homes[0], conversation))
     return [
         merges.Merging(
             conversation_ids.get(survivor, survivor),

@@ -1,6 +1,8 @@
 """P4: messages a second from a provider's page to stored conversation and decision, the connector in this process.
 
-The reference writes the very same rows into the same tables with executemany, without any logic.
+The reference writes the very same rows into the same tables, as the same role under the same row-level security, with
+executemany and without any logic. Both work on tables that hold mail already and were analysed, as autovacuum does within
+seconds: plans made for empty tables are no measure of either.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from app.store import schema
 from tests.bench.row import Row
 from tests.bench.stage import MAILBOX, START, stage
 
-MESSAGES, CONVERSATIONS, PAGE = 2_000, 400, 500
+MESSAGES, TURNS, PAGE, BATCH = 2_000, 5, 500, 100
+CONVERSATIONS = MESSAGES // TURNS
+STORED_BEFORE = 500
+ACTIVE = 50  # conversations that go on at the same time; when they end, as many others begin
 BAR = 0.25
 TABLES = (
     "conversation", "message", "message_copy", "participant", "message_body", "conversation_alias",
@@ -35,10 +40,10 @@ class StubConnector:
     """A mailbox of made-up conversations between Ada and customers, served from memory."""
 
     provider = "gmail"
-    capabilities = MailCapabilities(batch_size=100, subscription_renew_before_s=0, authserv_id="mx.google.com")
+    capabilities = MailCapabilities(batch_size=BATCH, subscription_renew_before_s=0, authserv_id="mx.google.com")
 
-    def __init__(self) -> None:
-        self._messages = {message.provider_id: message for message in map(_message, range(MESSAGES))}
+    def __init__(self, numbers: range) -> None:
+        self._messages = {message.provider_id: message for message in map(_message, numbers)}
 
     def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:
         ids = list(self._messages)
@@ -51,10 +56,12 @@ class StubConnector:
 
 def _message(number: int) -> ProviderMessage:
     """Return message `number`: five in a conversation, asked and answered in turn."""
-    conversation, turn = number % CONVERSATIONS, number // CONVERSATIONS
+    block, place = divmod(number, ACTIVE * TURNS)
+    turn, active = divmod(place, ACTIVE)
+    conversation = block * ACTIVE + active
     customer, inbound = f"person{conversation}@customer{conversation % 50}.test", turn % 2 == 0
     ids = [f"<{conversation}.{earlier}@bench.test>" for earlier in range(turn + 1)]
-    at = START + timedelta(minutes=turn * CONVERSATIONS + conversation)
+    at = START + timedelta(minutes=number)
     headers = [
         ("From", f"Person <{customer}>" if inbound else f"Ada <{MAILBOX}>"),
         ("To", f"Ada <{MAILBOX}>" if inbound else f"Person <{customer}>"),
@@ -84,31 +91,47 @@ def measure() -> list[Row]:
             account_id = connection.execute(sa.text("SELECT id FROM account")).scalar_one()
             connection.execute(sa.text("UPDATE account SET cursor = NULL"))
         world.pause_worker()
-        stubbed = replace(installation, mail={"gmail": cast("MailConnector", StubConnector())})
+        warm, stubbed = (
+            replace(installation, mail={"gmail": cast("MailConnector", StubConnector(numbers))})
+            for numbers in (range(STORED_BEFORE), range(STORED_BEFORE, STORED_BEFORE + MESSAGES))
+        )
+        sync.sync_account(warm, world.team_id, account_id)
+        _analyse(world.database_url)
         start = time.perf_counter()
         synced = sync.sync_account(stubbed, world.team_id, account_id)
         ours = MESSAGES / (time.perf_counter() - start)
         assert synced.stored == MESSAGES, synced
-        reference = MESSAGES / _write_without_logic(world.database_url)
+        reference = MESSAGES / _write_without_logic(world.database_url, world.team_id)
     ratio = ours / reference
     what = f"messages/s stored and decided on ({MESSAGES:,} in {CONVERSATIONS} conversations)"
     return [Row("P4", what, ours, reference, "/s", ratio, f">= {BAR}", ratio >= BAR)]
 
 
-def _write_without_logic(url: str) -> float:
-    """Copy the rows of the run, delete them, and time writing them again; return the seconds it took."""
+def _analyse(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET ROLE threadlink_owner")
+        for name in TABLES:
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
+
+
+def _write_without_logic(url: str, team_id: int) -> float:
+    """Copy all rows, delete them, and time writing them again; return the seconds for as many messages as were synced."""
     with psycopg.connect(url) as connection:
         connection.execute("SET ROLE threadlink_owner")
         rows = {name: _rows(connection, name) for name in TABLES}
+        stored = len(rows["message"])
         connection.execute("DELETE FROM conversation")
         connection.execute("DELETE FROM discovered_message")
         connection.commit()
+        connection.execute("SET ROLE threadlink_app")
+        connection.commit()
         start = time.perf_counter()
+        connection.execute("SELECT set_config('threadlink.team', %s, true)", (str(team_id),))
         with connection.cursor() as cursor:
             for name in TABLES:
                 cursor.executemany(_insert(name), rows[name])
         connection.commit()
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) * MESSAGES / stored
 
 
 def _rows(connection: psycopg.Connection[Any], name: str) -> list[Mapping[str, Any]]:
