@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httplib2
 from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
@@ -24,6 +23,7 @@ from connectors.mail.gmail.auth import GmailAuth
 from connectors.mail.gmail.failures import NO_ANSWER, PROVIDER, UNREADABLE, api_error
 from connectors.mail.gmail.quota import UNITS, Quota
 from connectors.mail.gmail.settings import GmailSettings
+from connectors.mail.gmail.transport import AnswerTooLargeError, ThreadHttp
 
 RequestOf = Callable[[Any], Any]  # from the library's users() resource to its request
 
@@ -71,7 +71,7 @@ class GmailApi:
         """Make several calls in one batch request; return an answer or an error for each that was answered.
 
         Those missing were not answered in a way that can be read. Raises what concerns all of them: no connection,
-        no token, too many requests.
+        no token, too many requests, or AnswerTooLargeError when they are too large together.
         """
         self._quota.spend(access.mailbox, UNITS[operation] * len(request_of), operation)
         outcomes: dict[str, Mapping[str, Any] | ProviderError] = {}
@@ -88,6 +88,8 @@ class GmailApi:
             batch.add(request_for(self._users()), request_id=key)
         try:
             batch.execute(http=self._http_for(access))
+        except AnswerTooLargeError:
+            raise
         except (ProviderError, HttpError, *NO_ANSWER) as error:
             raise self._failure(error, access, operation) from error
         except UNREADABLE:
@@ -104,8 +106,7 @@ class GmailApi:
     def _users(self) -> Any:
         """Return this thread's service, built without the network."""
         if not hasattr(self._local, "users"):
-            self._local.http = _ThreadHttp(timeout=self._settings.timeout_s)
-            self._local.http.follow_redirects = False
+            self._local.http = ThreadHttp(self._settings.timeout_s)
             service = build(
                 "gmail",
                 "v1",
@@ -121,13 +122,6 @@ class GmailApi:
         self._users()
         token = self._auth.tokens(access.credentials)
         return AuthorizedHttp(token, http=self._local.http, max_refresh_attempts=1)
-
-
-class _ThreadHttp(httplib2.Http):  # type: ignore[misc]  # httplib2 has no types
-    """The connections of one thread, closed when the thread ends."""
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def require_text(answer: Mapping[str, Any], key: str, operation: str) -> str:

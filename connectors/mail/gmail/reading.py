@@ -27,6 +27,7 @@ from connectors.mail.gmail.failures import PROVIDER
 from connectors.mail.gmail.normalize import filter_rule, normalize
 from connectors.mail.gmail.quota import LONGEST_SLEEP_S
 from connectors.mail.gmail.settings import GmailSettings
+from connectors.mail.gmail.transport import AnswerTooLargeError
 
 # What the header reader, the grouping and the rules ask for, when the consent covers headers only.
 METADATA_HEADERS = [
@@ -66,6 +67,8 @@ METADATA_HEADERS = [
     "Feedback-ID",
     "Authentication-Results",
 ]
+WHOLE: Mapping[str, Any] = {"format": "full"}
+HEADERS_ONLY: Mapping[str, Any] = {"format": "metadata", "metadataHeaders": METADATA_HEADERS}
 # What concerns the account and not the one message: no other part would fare better.
 CONCERNS_ALL = (AccessRevoked, AdminBlocked, MailboxUnavailable, ApplicationMisconfigured)
 
@@ -76,9 +79,7 @@ class MessageReader:
     def __init__(self, api: GmailApi, settings: GmailSettings, sleep: Callable[[float], None]) -> None:
         self._api = api
         self._sleep = sleep
-        self._format: dict[str, Any] = {"format": "full"}
-        if settings.scopes == "metadata":
-            self._format = {"format": "metadata", "metadataHeaders": METADATA_HEADERS}
+        self._format = HEADERS_ONLY if settings.scopes == "metadata" else WHOLE
         again = min(settings.retry_batch_size, settings.batch_size)
         self._batch_sizes = (settings.batch_size, again, max(1, again // 2), 1)
 
@@ -97,7 +98,7 @@ class MessageReader:
             for first in range(0, len(waiting), size):
                 batch = waiting[first : first + size]
                 try:
-                    outcomes.update(self._read(mailbox, batch))
+                    outcomes.update(self._read_bounded(mailbox, batch))
                 except TransientError as error:
                     if not outcomes:
                         raise
@@ -107,16 +108,35 @@ class MessageReader:
                 break
         return list(outcomes.values())
 
-    def _read(self, mailbox: Mailbox, batch: Sequence[str]) -> dict[str, FetchOutcome]:
-        answers = self._api.call_each(Access.of(mailbox), "get", {key: self._get(key) for key in batch})
+    def _read_bounded(self, mailbox: Mailbox, batch: Sequence[str]) -> dict[str, FetchOutcome]:
+        """Read a batch, in halves where it is too large at once; of a message too large alone only the headers."""
+        try:
+            return self._read(mailbox, batch, self._format)
+        except AnswerTooLargeError:
+            middle = len(batch) // 2
+        if middle:
+            return {**self._read_bounded(mailbox, batch[:middle]), **self._read_bounded(mailbox, batch[middle:])}
+        try:
+            return self._read(mailbox, batch, HEADERS_ONLY, parked="too large")
+        except AnswerTooLargeError:
+            too_large = Rejected("The message's headers are too large", provider=PROVIDER, operation="get")
+            return {batch[0]: FailedMessage(batch[0], too_large)}
+
+    def _read(
+        self, mailbox: Mailbox, batch: Sequence[str], form: Mapping[str, Any], parked: str | None = None
+    ) -> dict[str, FetchOutcome]:
+        answers = self._api.call_each(Access.of(mailbox), "get", {key: _get(key, form) for key in batch})
         no_answer = Unavailable("The batch held no answer for it", provider=PROVIDER, operation="get")
-        return {provider_id: _outcome(provider_id, answers.get(provider_id, no_answer)) for provider_id in batch}
+        return {
+            provider_id: _outcome(provider_id, answers.get(provider_id, no_answer), parked) for provider_id in batch
+        }
 
-    def _get(self, provider_id: str) -> RequestOf:
-        return lambda users: users.messages().get(userId="me", id=provider_id, **self._format)
+
+def _get(provider_id: str, form: Mapping[str, Any]) -> RequestOf:
+    return lambda users: users.messages().get(userId="me", id=provider_id, **form)
 
 
-def _outcome(provider_id: str, answer: Mapping[str, Any] | ProviderError) -> FetchOutcome:
+def _outcome(provider_id: str, answer: Mapping[str, Any] | ProviderError, parked: str | None) -> FetchOutcome:
     if isinstance(answer, Gone):
         return GoneMessage(provider_id)
     if isinstance(answer, CONCERNS_ALL):
@@ -131,7 +151,7 @@ def _outcome(provider_id: str, answer: Mapping[str, Any] | ProviderError) -> Fet
     if rule is not None:
         return FilteredMessage(provider_id, rule)
     try:
-        return Fetched(provider_id, normalize(answer))
+        return Fetched(provider_id, normalize(answer, parked=parked))
     except ValueError as error:
         return FailedMessage(provider_id, Rejected(str(error), provider=PROVIDER, operation="get"))
 

@@ -13,9 +13,11 @@ from app.errors import (
     AdminBlocked,
     MailboxUnavailable,
     RateLimited,
+    Rejected,
     Unavailable,
 )
 from app.ports import FailedMessage, Fetched, GoneMessage, Mailbox
+from connectors.mail.gmail import transport
 
 if TYPE_CHECKING:
     from tests.integration.gmail.conftest import Gmail
@@ -210,6 +212,46 @@ def test_texts_attachments_and_attached_messages_are_seen(gmail: Gmail, mailbox:
         ("quote.pdf", 400, "application/pdf")
     ]
     assert outcome.message.related_ids == ("<inner@acme.test>",)
+
+
+def test_messages_too_large_together_are_read_apart(
+    gmail: Gmail, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 60_000)
+    wanted = [deliver_large(gmail, number, 15_000) for number in range(8)]
+    outcomes = gmail.fetch(mailbox, *wanted)
+    assert len(outcomes) == 8
+    assert all(isinstance(outcome, Fetched) and not outcome.message.parked for outcome in outcomes.values())
+
+
+def test_of_a_message_too_large_alone_the_headers_are_read(
+    gmail: Gmail, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 60_000)
+    small, large = gmail.deliver(1), deliver_large(gmail, 2, 200_000)
+    outcomes = gmail.fetch(mailbox, small, large)
+    for provider_id, parked in ((small, None), (large, "too large")):
+        outcome = outcomes[provider_id]
+        assert isinstance(outcome, Fetched)
+        assert outcome.message.parked == parked
+        assert dict(outcome.message.headers)["Subject"].startswith("Prices")
+
+
+def test_headers_too_large_to_read_park_that_one_message(
+    gmail: Gmail, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 60_000)
+    small, large = gmail.deliver(1), gmail.deliver(2, References="<x@y.test> " * 10_000)
+    outcomes = gmail.fetch(mailbox, small, large)
+    assert isinstance(outcomes[small], Fetched)
+    failed = outcomes[large]
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, Rejected)
+
+
+def deliver_large(gmail: Gmail, number: int, size: int) -> str:
+    raw = f"Subject: Prices {number}\r\nMessage-ID: <large{number}@acme.test>\r\n\r\n{'x' * size}\r\n".encode()
+    return gmail.simulator.deliver(ADDRESS, raw, at=gmail.clock.now())
 
 
 def test_threads_read_at_the_same_time(gmail: Gmail, mailbox: Mailbox) -> None:
