@@ -6,12 +6,12 @@ A key only says which conversations have to be looked at together; whether a mes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.linking.subjects import is_generic, without_short_reply_prefix
-from app.model import Message
+from app.model import Copy, Message
 
 SUBJECT_WINDOW = timedelta(days=30)
 MIN_SUBJECT_CHARS = 4
@@ -31,7 +31,7 @@ def keys(message: Message) -> list[Key]:
     Facts are its ids and, for each copy, the provider's thread, the Exchange thread and the subject; claims are the ids
     it refers to. Two messages that could be one conversation share a digest.
     """
-    facts = dict.fromkeys(f"id:{each}" for each in own_ids(message))
+    facts = dict.fromkeys(f"id:{each}" for each in own_ids(message, message.copies))
     facts.update(dict.fromkeys(_hints(message)))
     claims = dict.fromkeys(f"id:{each}" for each in claimed_ids(message))
     return [Key(_digest(text), False) for text in facts] + [
@@ -39,16 +39,20 @@ def keys(message: Message) -> list[Key]:
     ]
 
 
-def own_ids(message: Message) -> tuple[str, ...]:
-    """Return the ids of this very message."""
-    return (message.internet_id, *message.other_ids)
+def own_ids(message: Message, copies: Sequence[Copy]) -> tuple[str, ...]:
+    """Return the ids of this very message.
+
+    Of another id than its Message-ID (Gmail replaces those of mails sent through its API) only the sender's own copy
+    can tell: on a received one it is what somebody wrote.
+    """
+    is_sent = any(copy.in_sent for copy in copies)
+    return (message.internet_id, *message.other_ids) if is_sent else (message.internet_id,)
 
 
 def claimed_ids(message: Message) -> tuple[str, ...]:
     """Return the ids a message refers to, the one it answers first, then the nearest ones."""
     ids = [message.bounce_of, message.in_reply_to, *reversed(message.references)]
-    own = own_ids(message)
-    return tuple(dict.fromkeys(each for each in ids if each and each not in own))
+    return tuple(dict.fromkeys(each for each in ids if each and each != message.internet_id))
 
 
 def subjects(message: Message) -> tuple[str, ...]:

@@ -52,10 +52,12 @@ class Home:
 class Node:
     """A message, and what counts when it is placed.
 
-    claims       the ids it refers to, the one it answers first
+    ids          its own
+    claims       those it refers to, the one it answers first
     people       the addresses that take part in it, Bcc included
     accounts     those whose copy can be a witness for it: none when its sender is proven false
     holding      those whose copy makes them hold it
+    derived_from those it forwards to new people under a new subject
     is_root      it founded its block: it had no witness that gives rights
     is_new_here  its sender took no part before, so it gives nobody anything (Block.is_new_here)
     """
@@ -65,6 +67,7 @@ class Node:
         "block",
         "claims",
         "copies",
+        "derived_from",
         "failed",
         "flags",
         "holding",
@@ -84,10 +87,10 @@ class Node:
     def __init__(self, node_id: int, message: Message, copies: Sequence[Copy], *, is_root: bool) -> None:
         self.id = node_id
         self.message = message
-        self.ids = own_ids(message)
         self.claims = claimed_ids(message)
         author = sender(message)
         self.sender = author.address if author else None
+        self.derived_from: set[Node] = set()
         self.flags = {flag for flag in message.flags if flag in _KEPT_FLAGS}
         self.is_root = is_root
         self.is_new_here = False
@@ -98,8 +101,9 @@ class Node:
         self._take(copies, message_verdict(replace(self.message, copies=tuple(copies))))
 
     def _take(self, copies: Sequence[Copy], verdict: Verdict) -> None:
-        self.copies = tuple(copies)
         message = self.message
+        self.copies = tuple(copies)
+        self.ids = own_ids(message, copies)
         self.order: Order = (
             min((copy.at for copy in copies), default=message.at),
             message.mid_hash,

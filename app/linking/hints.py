@@ -39,7 +39,7 @@ class Index:
         """Yield (kind of hint, other message), the best kind first, then the newest."""
         for hint in self._hints.get(node, ()):
             for other in reversed(self._nodes[hint][-_MAX_CANDIDATES:]):
-                if other is not node:
+                if other is not node and not other.message.namespace:
                     yield hint[0], other
 
 

@@ -222,16 +222,25 @@ class Threads:
             self._forest.pair(node, other, "sender_failed" if node.failed else "claims")
 
     def _named(self, node: Node) -> Iterator[Node]:
-        """Yield the known messages a message refers to, the one it answers first."""
+        """Yield the known messages a message refers to, the one it answers first.
+
+        Not those it is only derived from: a forward to new people under a new subject founds a conversation of its
+        own, and what answers the forward answers nothing before it.
+        """
+        passed_over: set[str] = set()
         for each in node.claims:
             known = [
                 other for other in self._with_id.get(each, ()) if not other.message.namespace and other is not node
             ]
-            if len(known) > 1:  # a reused id: the one that the account holds, or that the sender has seen
+            if len(known) > 1:  # a reused id
                 known.sort(key=lambda other: (*_distance(node, other), other.order))
-            if known and self._is_derived(node, known[0]):
+            if not known or each in passed_over:
+                continue
+            if self._is_derived(node, known[0]):
+                node.derived_from.add(known[0])
                 node.flags.add("derived")
-            elif known:
+            else:
+                passed_over.update(known[0].claims if "derived" in known[0].flags else ())
                 yield known[0]
 
     def _join(self, node: Node, other: Node) -> bool | None:
@@ -316,9 +325,11 @@ class Threads:
         if not _is_waiting(node):
             return
         for kind, other in self._hints.candidates(node):
+            base = other.block.base
+            if base is node.block.base or any(base is origin.block.base for origin in node.derived_from):
+                continue
             shared = node.accounts & other.accounts & other.block.accounts
-            is_known = node.block.base is other.block.base or not shared
-            if not is_known and self._agree(kind, node, other) and self._unite_by_hint(node, other, min(shared)):
+            if shared and self._agree(kind, node, other) and self._unite_by_hint(node, other, min(shared)):
                 return
 
     def _agree(self, kind: str, node: Node, other: Node) -> bool:
@@ -365,14 +376,15 @@ class Threads:
     def _register(self, node: Node) -> None:
         self._nodes[node.id] = node
         self._same[node.message.mid_hash, node.message.fingerprint].append(node)
-        for each in node.ids:
-            self._with_id[each].append(node)
         if not node.message.namespace:
             for each in node.claims:
                 self._claiming[each].append(node)
         self._register_copies(node)
 
     def _register_copies(self, node: Node) -> None:
+        for each in node.ids:
+            if node not in self._with_id[each]:
+                self._with_id[each].append(node)
         for copy in node.copies:
             self._copies[copy.account_id, copy.provider_id] = node
         if not node.message.namespace and not node.failed:
@@ -389,9 +401,16 @@ def _is_same(one: Copy, other: Copy) -> bool:
     return (one.account_id, one.provider_id) == (other.account_id, other.provider_id)
 
 
-def _distance(node: Node, other: Node) -> tuple[bool, bool]:
-    """Return how far a message with a reused id is from the one that names it; false is nearer."""
-    return node.accounts.isdisjoint(other.block.accounts), node.sender not in other.people
+def _distance(node: Node, other: Node) -> tuple[bool, bool, bool]:
+    """Return how far a message with a reused id is from the one that names it; false is nearer.
+
+    Nearest is what the account holds, then whose author the answer goes to, then what the answering person got.
+    """
+    return (
+        node.accounts.isdisjoint(other.block.accounts),
+        other.sender not in node.people,
+        node.sender not in other.people,
+    )
 
 
 def _size(block: Block) -> tuple[int, int, int]:

@@ -142,3 +142,11 @@ def groups(threads: Threads) -> set[frozenset[str]]:
 
 def together(*keys: str) -> frozenset[str]:
     return frozenset(keys)
+
+
+def rights(conversation: Conversation) -> set[str]:
+    """Return who has a copy that gives rights over a conversation (V3)."""
+    holders = {number: address for address, number in ACCOUNTS.items()}
+    return {
+        holders[copy.account_id] for message in conversation.messages for copy in message.copies if copy.joined != "w2"
+    }
