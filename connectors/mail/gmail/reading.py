@@ -102,7 +102,9 @@ class MessageReader:
                 except TransientError as error:
                     if not outcomes:
                         raise
-                    outcomes.update({provider_id: FailedMessage(provider_id, error) for provider_id in batch})
+                    # Gmail itself is away now, not a single message: what was read is kept, the rest comes later.
+                    left = {provider_id: FailedMessage(provider_id, error) for provider_id in waiting[first:]}
+                    return list({**outcomes, **left}.values())
             waiting = [provider_id for provider_id in waiting if _is_worth_a_moment(outcomes[provider_id])]
             if not waiting:
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from app.errors import (
 )
 from app.ports import FailedMessage, Fetched, GoneMessage, Mailbox
 from connectors.mail.gmail import transport
+from connectors.mail.gmail.simulator_mailbox import SimulatedMessage
 
 if TYPE_CHECKING:
     from tests.integration.gmail.conftest import Gmail
@@ -252,6 +253,37 @@ def test_headers_too_large_to_read_park_that_one_message(
 def deliver_large(gmail: Gmail, number: int, size: int) -> str:
     raw = f"Subject: Prices {number}\r\nMessage-ID: <large{number}@acme.test>\r\n\r\n{'x' * size}\r\n".encode()
     return gmail.simulator.deliver(ADDRESS, raw, at=gmail.clock.now())
+
+
+def test_what_was_read_is_kept_when_gmail_goes_away(gmail: Gmail, mailbox: Mailbox) -> None:
+    wanted = [gmail.deliver(number) for number in range(25)]
+    gmail.simulator.fault("batch_part_429", count=15)
+    gmail.connector._reader._sleep = lambda _: gmail.simulator.fault("server_error", count=-1)
+    before = gmail.usage()
+    outcomes = gmail.fetch(mailbox, *wanted)
+    failed = [outcome for outcome in outcomes.values() if isinstance(outcome, FailedMessage)]
+    assert len(outcomes) == 25
+    assert len(failed) == 15
+    assert all(isinstance(outcome.error, Unavailable) for outcome in failed)
+    assert gmail.usage()["requests"] - before["requests"] == 2  # a provider that is away is not asked for each message
+
+
+@pytest.mark.parametrize(("changed", "error"), [({"id": "another"}, Unavailable), ({"internalDate": "soon"}, Rejected)])
+def test_an_answer_that_makes_no_sense_fails_alone(
+    gmail: Gmail, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], error: type[Exception]
+) -> None:
+    odd, even = gmail.deliver(1), gmail.deliver(2)
+    show = SimulatedMessage.show
+
+    def shown(message: SimulatedMessage, *args: Any) -> dict[str, Any]:
+        return show(message, *args) | (changed if message.id == odd else {})
+
+    monkeypatch.setattr(SimulatedMessage, "show", shown)
+    outcomes = gmail.fetch(mailbox, odd, even)
+    failed = outcomes[odd]
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, error)
+    assert isinstance(outcomes[even], Fetched)
 
 
 def test_threads_read_at_the_same_time(gmail: Gmail, mailbox: Mailbox) -> None:
