@@ -108,7 +108,7 @@ def defer(
     connection.execute(
         sa.text(
             """
-            SELECT procrastinate_defer_jobs_v1(array_agg(
+            SELECT threadlink_defer(array_agg(
               ROW('default', CAST(:task AS text), 0, j.lock, NULL, j.args, CAST(:at AS timestamptz)
               )::procrastinate_job_to_defer_v1 ORDER BY j.position))
             FROM ROWS FROM (jsonb_to_recordset(CAST(:jobs AS jsonb)) AS (args jsonb, lock text)) WITH ORDINALITY

@@ -30,6 +30,21 @@ LANGUAGE sql IMMUTABLE AS $$
   END
 $$;
 
+-- Enqueue jobs. A notification makes every commit wait for the one before it, disk included, so not each job sends one,
+-- as Procrastinate's trigger would: a worker that has something to do asks for its next job by itself, and only jobs that
+-- find nothing else waiting wake one. The poll of each second heals the rest.
+DROP TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1 ON public.procrastinate_jobs;
+CREATE FUNCTION public.threadlink_defer(_jobs public.procrastinate_job_to_defer_v1[]) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.procrastinate_jobs j WHERE j.status = 'todo' AND j.scheduled_at IS NULL) THEN
+    PERFORM pg_catalog.pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}');
+  END IF;
+  PERFORM public.procrastinate_defer_jobs_v1(_jobs);
+END;
+$$;
+GRANT EXECUTE ON FUNCTION public.threadlink_defer(public.procrastinate_job_to_defer_v1[]) TO threadlink_app;
+
 -- Raise the hints of these accounts and enqueue a job for each that has none waiting. Several rows are locked in the
 -- order of account ids first, so that two of these never wait for each other. Whether a row was queued before is told
 -- by queued_generation, which the same UPDATE sets: it works on the row as it is once the lock is there.
@@ -66,7 +81,7 @@ BEGIN
   INTO _hinted, _jobs FROM raised r;
 
   IF _jobs IS NOT NULL THEN
-    PERFORM public.procrastinate_defer_jobs_v1(_jobs);
+    PERFORM public.threadlink_defer(_jobs);
   END IF;
   RETURN _hinted;
 END;
@@ -101,27 +116,6 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
            AND a.team_id = coalesce(nullif(current_setting('threadlink.team', true), '')::bigint, a.team_id)),
     ARRAY[]::text[], _at, false)
 $$;
-
--- A notification makes every commit wait for the one before it, disk included. A worker that has something to do asks
--- for its next job by itself, so only a job that finds nothing else waiting wakes one; polling each second heals the rest.
-CREATE FUNCTION public.threadlink_wake_worker() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF NOT EXISTS (
-    SELECT FROM public.procrastinate_jobs j
-    WHERE j.status = 'todo' AND j.scheduled_at IS NULL AND j.id < (SELECT min(i.id) FROM inserted i)
-  ) THEN
-    PERFORM pg_notify('procrastinate_queue_v1#' || i.queue_name, p.payload),
-            pg_notify('procrastinate_any_queue_v1', p.payload)
-      FROM inserted i, LATERAL (SELECT json_build_object('type', 'job_inserted', 'job_id', i.id)::text AS payload) AS p
-      WHERE i.status = 'todo' LIMIT 1;
-  END IF;
-  RETURN NULL;
-END;
-$$;
-DROP TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1 ON public.procrastinate_jobs;
-CREATE TRIGGER threadlink_wake_worker AFTER INSERT ON public.procrastinate_jobs
-  REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.threadlink_wake_worker();
 
 -- Notes that are owed to the CRM and that no job looks after.
 CREATE FUNCTION public.threadlink_due_crm_writes(_now timestamptz, _limit integer)
