@@ -165,7 +165,7 @@ class Stage:
     # --- setting up ---
 
     def _open(self) -> None:
-        data_dir = Path(tempfile.gettempdir()) / f"threadlink-demo-{os.getpid()}"
+        data_dir = Path(tempfile.gettempdir()) / f"threadlink-demo-{os.getpid()}-{self._port}"
         self._exit.callback(shutil.rmtree, data_dir, ignore_errors=True)
         server = self._exit.enter_context(embedded.start(data_dir))
         migrate(server.url)
