@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from app.errors import SettingsError
 from app.installation import Installation
 from app.store.database import Database
 from app.web.application import application
@@ -40,6 +41,29 @@ def test_a_process_without_a_database_is_not_ready(
     monkeypatch.setattr(installation.database, "without_team", Database(DEAD).without_team)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.get_json()) == (503, {"status": "database_unreachable"})
+
+
+def test_a_process_whose_role_sees_every_team_is_not_ready(
+    client: FlaskClient, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise SettingsError("The database role in force can see every team.")
+
+    monkeypatch.setattr(installation.database, "check_role", refuse)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()) == (503, {"status": "database_role_wrong"})
+
+
+def test_an_error_that_no_answer_is_foreseen_for_is_a_500_without_its_text(
+    client: FlaskClient, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SettingsError("CANARY")
+
+    monkeypatch.setattr("app.connecting.open_link", fail)
+    answer = client.get("/connect/x")
+    assert (answer.status_code, answer.get_json()["reason"]) == (500, "internal")
+    assert b"CANARY" not in answer.data
 
 
 @pytest.mark.parametrize(
