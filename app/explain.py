@@ -1,45 +1,60 @@
 """Says what a conversation is linked to and why, as plain data for the command line, the demo and later the pages.
 
-With a reader, everything is what that reader may see (conversations.md V4); without one it is the operator's view.
+describe() is the operator's view. explain() is a member's: everything in it is what that member may see, and what
+rests on people or accounts that the member may not know of is left out (conversations.md V4).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.linking.addresses import is_ours, match_key
 from app.linking.authenticity import direction
 from app.linking.reasons import action_label, sentence
-from app.links import Seen
-from app.model import Account, Candidate, Conversation, Link, Ours
-from app.store import accounts, conversations, crm, decisions, merges
-from app.store.decisions import StoredDecision
+from app.linking.visibility import may_see, visible_bcc
+from app.links import Seen, dismissed
+from app.model import (
+    Account,
+    Candidate,
+    Conversation,
+    Decision,
+    Evidence,
+    ItemRef,
+    ItemState,
+    Link,
+    Message,
+    Ours,
+    Participant,
+)
+from app.store import accounts, conversations, crm, decisions, merges, mirror
+
+States = Mapping[ItemRef, ItemState]
 
 
 def describe(connection: sa.Connection, conversation_ids: Sequence[int], locale: str) -> list[dict[str, Any]]:
     """Return conversations in the shape of command-line.md, oldest first."""
     by_id = {account.id: account for account in accounts.accounts(connection)}
     ours = accounts.ours(connection)
-    decided = decisions.current(connection, conversation_ids)
-    calls: dict[int, Counter[str]] = defaultdict(Counter)
-    for note in crm.notes_of(connection, conversation_ids):
-        calls[note.conversation_id].update(writes=note.writes, reads=note.reads)
+    decided = {i: stored.decision for i, stored in decisions.current(connection, conversation_ids).items()}
+    states = _states(connection, decided.values())
+    calls = _calls(connection, conversation_ids)
     found = sorted(conversations.load(connection, conversation_ids), key=_first)
     return [
         {
             "id": conversation.public_id,
             "subject": conversation.messages[0].subject if conversation.messages else "",
-            **_holders(conversation, by_id),
-            "messages": _messages(conversation, ours),
-            "decision": decision_json(decided.get(conversation.id), locale),
+            **_holders([by_id[i] for i in sorted(_holding(conversation.messages)) if i in by_id]),
+            "messages": [_message(message, ours) for message in conversation.messages],
+            "decision": _decision(decided.get(conversation.id), states, locale),
             "link": _link(conversation.primary_link),
-            "persons": _related(conversation, "person"),
-            "organizations": _related(conversation, "organization"),
-            "crm": {kind: calls[conversation.id][kind] for kind in ("writes", "reads")},
+            "persons": _related(conversation.links, "person"),
+            "organizations": _related(conversation.links, "organization"),
+            "crm": calls[conversation.id],
         }
         for conversation in found
     ]
@@ -48,22 +63,30 @@ def describe(connection: sa.Connection, conversation_ids: Sequence[int], locale:
 def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any]:
     """Return all that a member may know of one conversation: what it is, why, what would change it, and its history."""
     conversation = seen.conversation
-    shown = describe(connection, [conversation.id], locale)[0]
-    levels = {message.id: seen.level_of(message) for message in conversation.messages}
-    decided = decisions.current(connection, [conversation.id]).get(conversation.id)
-    action = decided.decision.action if decided else None
+    known = Known.to(connection, seen)
+    stored = decisions.current(connection, [conversation.id]).get(conversation.id)
+    trail = decisions.trail(connection, conversation.id)
+    decided = known.of_decision(stored.decision) if stored else None
     return {
-        **shown,
-        "subject": shown["subject"] if seen.reads_subject else None,
+        "id": conversation.public_id,
+        "subject": seen.subject,
+        **_holders(known.accounts),
         "messages": [
-            {**told, "readable": levels[message.id]}
-            for told, message in zip(shown["messages"], conversation.messages, strict=True)
+            {**_message(message, seen.ours), "readable": seen.level_of(message)} for message in known.messages
         ],
-        "action": {"code": action, "label": action_label(action, locale)} if action else None,
-        "trigger": _trigger(conversation, decided),
+        "decision": _decision(decided, _states(connection, [decided] if decided else []), locale),
+        "link": _link(conversation.primary_link),
+        "persons": _related(known.links, "person"),
+        "organizations": _related(known.links, "organization"),
+        "crm": _calls(connection, [conversation.id])[conversation.id],
+        "action": {"code": decided.action, "label": action_label(decided.action, locale)}
+        if decided and decided.action
+        else None,
+        "trigger": next((m.internet_id for m in known.messages if decided and m.id == decided.trigger_id), None),
         "may_link": seen.may_link,
-        "claims": _claims(connection, conversation),
-        "merged": [row.id for row in merges.into(connection, conversation.id)],
+        "dismissed": conversation.id in dismissed(connection, [conversation]),
+        "claims": _claims(connection, seen),
+        "merged": [f"merge/{row.id}" for row in merges.into(connection, conversation.id)] if seen.may_link else [],
         "notes": [
             {"item": str(note.ref), "state": note.state, "error": note.error, "written_at": _utc(note.written_at)}
             for note in crm.notes_of(connection, [conversation.id])
@@ -73,54 +96,170 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
                 "at": _utc(earlier.at),
                 "outcome": earlier.decision.outcome,
                 "reason": earlier.decision.reason,
-                "sentence": sentence(earlier.decision.reason, earlier.decision.params, locale),
+                "sentence": _sentence(known.of_decision(earlier.decision), locale),
             }
-            for earlier in decisions.trail(connection, conversation.id)
+            for earlier in trail
         ],
     }
 
 
-def decision_json(stored: StoredDecision | None, locale: str) -> dict[str, Any] | None:
+# --- what a member may know ---
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a member may know of a conversation, for telling a decision to that member.
+
+    `people` are the addresses on the messages that member may see, `names` those of the CRM persons behind them,
+    `links` the related ones; `is_all` says that nobody else takes part.
+    """
+
+    messages: tuple[Message, ...]
+    people: frozenset[str]
+    names: frozenset[str]
+    accounts: tuple[Account, ...]
+    links: tuple[Link, ...]
+    is_all: bool
+
+    @classmethod
+    def to(cls, connection: sa.Connection, seen: Seen) -> Known:
+        """Work out what a member may know."""
+        conversation = seen.conversation
+        messages = tuple(message for message in conversation.messages if seen.level_of(message) != "private")
+        people = {person.address for message in messages for person in message.participants}
+        people |= {person.address for message in messages for person in visible_bcc(seen.reader, message)}
+        everybody = {p.address for m in conversation.messages for p in (*m.participants, *_bcc(m))}
+        theirs = sorted(address for address in people if not is_ours(address, seen.ours))
+        persons = mirror.persons_by_addresses(connection, theirs, [match_key(address) for address in theirs])
+        refs = {person.ref for person in persons} | {person.organization for person in persons}
+        holding = _holding(messages)
+        return cls(
+            messages=messages,
+            people=frozenset(people),
+            names=frozenset(person.name for person in persons),
+            # A copy in the mailbox of somebody who is not named on the message says who was in Bcc.
+            accounts=tuple(
+                account
+                for account in seen.accounts
+                if account.id in holding
+                and (
+                    account.id in seen.reader.account_ids
+                    or not people.isdisjoint({account.address, *account.own_addresses})
+                )
+            ),
+            links=tuple(link for link in conversation.links if link.ref in refs),
+            is_all=everybody <= people,
+        )
+
+    def of_decision(self, decision: Decision) -> Decision:
+        """Return a decision without what rests on people and accounts the member may not know of.
+
+        A sentence whose params are gone says "this person" and "some" instead.
+        """
+        if self.is_all:
+            return replace(decision, params=self._of_params(decision, decision.candidates))
+        candidates = tuple(
+            replace(candidate, evidence=tuple(filter(self._may_know, candidate.evidence)))
+            for candidate in decision.candidates
+            if not any("address" in e.params for e in candidate.evidence)
+            or any("address" in e.params and self._may_know(e) for e in candidate.evidence)
+        )
+        return replace(decision, candidates=candidates, params=self._of_params(decision, candidates))
+
+    def _may_know(self, evidence: Evidence) -> bool:
+        address = evidence.params.get("address")
+        return address is None or address in self.people
+
+    def _of_params(self, decision: Decision, candidates: Sequence[Candidate]) -> dict[str, object]:
+        """Leave out of a decision's params who may not be known, and what was counted over them."""
+        known: dict[str, Collection[str]] = {
+            "address": self.people,
+            "account": {account.address for account in self.accounts},
+        }
+        params = dict(decision.params)
+        if not self.is_all:
+            known["person"] = self.names
+            params.pop("n", None)
+            if decision.outcome not in ("link", "keep"):
+                known["item"] = {candidate.title or str(candidate.ref) for candidate in candidates}
+        for name in known.keys() & params.keys():
+            params[name] = _only(params[name], known[name])
+        if params.get("item", "") is None:
+            params.pop("state", None)
+        return params
+
+
+def _only(value: object, known: Collection[str]) -> object:
+    """Leave of one name or a list of them what is known."""
+    if isinstance(value, list | tuple):
+        left = [each for each in value if each in known]
+        return left[0] if len(left) == 1 else left
+    return value if value in known else None
+
+
+# --- plain data ---
+
+
+def _decision(decision: Decision | None, states: States, locale: str) -> dict[str, Any] | None:
     """Return a decision with its sentence and every candidate with its evidence."""
-    if stored is None:
+    if decision is None:
         return None
-    decision = stored.decision
     return {
         "outcome": decision.outcome,
         "reason": decision.reason,
-        "sentence": sentence(decision.reason, decision.params, locale),
-        "candidates": [_candidate(candidate, locale) for candidate in decision.candidates],
+        "sentence": _sentence(decision, locale),
+        "candidates": [_candidate(candidate, decision, states, locale) for candidate in decision.candidates],
     }
 
 
-def _candidate(candidate: Candidate, locale: str) -> dict[str, Any]:
+def _candidate(candidate: Candidate, decision: Decision, states: States, locale: str) -> dict[str, Any]:
+    state = states.get(candidate.ref)
+    named = {
+        **decision.params,  # who took it off, and when
+        "item": candidate.title or str(candidate.ref),
+        "kind": candidate.ref.kind,
+        "state": None if state == "open" else state,  # opened again since: it was closed when this was decided
+    }
     return {
         "kind": candidate.ref.kind,
         "id": candidate.ref.external_id,
         "title": candidate.title,
         "ruled_out": candidate.ruled_out,
+        "why_not": sentence(candidate.ruled_out, named, locale) if candidate.ruled_out else None,
         "evidence": [sentence(evidence.code, evidence.params, locale) for evidence in candidate.evidence],
     }
 
 
-def _holders(conversation: Conversation, by_id: dict[int, Account]) -> dict[str, list[str]]:
-    holders = {copy.account_id for message in conversation.messages for copy in message.copies}
-    found = [by_id[account_id] for account_id in sorted(holders) if account_id in by_id]
+def _sentence(decision: Decision, locale: str) -> str:
+    return sentence(decision.reason, decision.params, locale)
+
+
+def _states(connection: sa.Connection, decided: Iterable[Decision]) -> States:
+    """Return the states, as the CRM is now, of the items that were ruled out."""
+    refs = {candidate.ref for decision in decided for candidate in decision.candidates if candidate.ruled_out}
+    return {ref: item.state for ref, item in mirror.items(connection, refs).items()}
+
+
+def _calls(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Count what the notes of each conversation cost the CRM."""
+    calls: dict[int, dict[str, int]] = {
+        conversation_id: {"writes": 0, "reads": 0} for conversation_id in conversation_ids
+    }
+    for note in crm.notes_of(connection, conversation_ids):
+        calls[note.conversation_id]["writes"] += note.writes
+        calls[note.conversation_id]["reads"] += note.reads
+    return calls
+
+
+def _holders(found: Sequence[Account]) -> dict[str, list[str]]:
     return {
         "accounts": sorted(account.address for account in found),
         "providers": sorted({account.provider for account in found}),
     }
 
 
-def _messages(conversation: Conversation, ours: Ours) -> list[dict[str, Any]]:
-    return [
-        {
-            "internet_id": message.internet_id,
-            "sent_at": _utc(message.at),
-            "direction": direction(message, ours),
-        }
-        for message in conversation.messages
-    ]
+def _message(message: Message, ours: Ours) -> dict[str, Any]:
+    return {"internet_id": message.internet_id, "sent_at": _utc(message.at), "direction": direction(message, ours)}
 
 
 def _link(link: Link | None) -> dict[str, Any] | None:
@@ -129,29 +268,30 @@ def _link(link: Link | None) -> dict[str, Any] | None:
     return {"kind": link.ref.kind, "id": link.ref.external_id, "title": link.title, "origin": link.origin}
 
 
-def _related(conversation: Conversation, kind: str) -> list[dict[str, Any]]:
-    return [{"id": link.ref.external_id, "name": link.title} for link in conversation.links if link.ref.kind == kind]
+def _related(links: Iterable[Link], kind: str) -> list[dict[str, Any]]:
+    return [{"id": link.ref.external_id, "name": link.title} for link in links if link.ref.kind == kind]
 
 
-def _trigger(conversation: Conversation, stored: StoredDecision | None) -> str | None:
-    if stored is None:
-        return None
-    return next((m.internet_id for m in conversation.messages if m.id == stored.decision.trigger_id), None)
-
-
-def _claims(connection: sa.Connection, conversation: Conversation) -> list[dict[str, str]]:
-    """Return the conversations this one says it answers without a witness."""
+def _claims(connection: sa.Connection, seen: Seen) -> list[dict[str, str]]:
+    """Return the conversations this one says it answers without a witness, of those the member may see."""
     rows = connection.execute(
-        sa.text(
-            """
-            SELECT c.public_id, p.why FROM merge_pair p
-            JOIN conversation c ON c.team_id = p.team_id AND c.id = p.other_id
-            WHERE p.conversation_id = :id ORDER BY p.at, c.id
-            """
-        ),
-        {"id": conversation.id},
-    )
-    return [{"conversation": str(row.public_id), "why": row.why} for row in rows]
+        sa.text("SELECT other_id, why FROM merge_pair WHERE conversation_id = :id ORDER BY at, other_id"),
+        {"id": seen.conversation.id},
+    ).all()
+    others = {other.id: other for other in conversations.load(connection, [row.other_id for row in rows])}
+    return [
+        {"conversation": others[row.other_id].public_id, "why": row.why}
+        for row in rows
+        if row.other_id in others and may_see(seen.reader, others[row.other_id], seen.accounts, seen.ours)
+    ]
+
+
+def _holding(messages: Iterable[Message]) -> set[int]:
+    return {copy.account_id for message in messages for copy in message.copies}
+
+
+def _bcc(message: Message) -> list[Participant]:
+    return [person for copy in message.copies for person in copy.bcc]
 
 
 def _first(conversation: Conversation) -> tuple[datetime, int]:

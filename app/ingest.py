@@ -6,6 +6,7 @@ The team's lock is held, so that two mailboxes that receive the same mail at the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from app import deciding
 from app.linking import headers
 from app.linking.threads import Threads, keys
-from app.model import Account, ProviderMessage
+from app.model import Account, Conversation, Message, ProviderMessage
 from app.store import conversations, merges, messages
 
 MERGE_WINDOW = timedelta(hours=1)
@@ -40,19 +41,48 @@ def ingest(
     known = conversations.load(
         connection, conversations.related(connection, {key.digest for message in read for key in keys(message)})
     )
+    _place(connection, messages.Writing(connection, account.team_id, account.id, now, retention), known, read, around)
+
+
+def place_again(connection: sa.Connection, team_id: int, message: Message, now: datetime) -> int:
+    """Place a stored message as if it just arrived, and decide: somebody said of its copies that they are genuine.
+
+    The caller holds the team's lock. Returns the conversation it is in now.
+    """
+    around = deciding.surroundings(connection)
+    known = conversations.load(connection, conversations.related(connection, {key.digest for key in keys(message)}))
+    copy = next(copy for copy in message.copies if copy.verdict == "fail")
+    writing = messages.Writing(connection, team_id, copy.account_id, now, timedelta(0))  # no new text is written
+    genuine = replace(message, copies=(replace(copy, genuine=True),))
+    threads = _place(connection, writing, known, [genuine], around)
+    placed_in = threads.conversation_of(message.id)
+    written = conversations.load(connection, [placed_in])
+    deciding.decide_all(connection, team_id, written, around, now)
+    return placed_in
+
+
+def _place(
+    connection: sa.Connection,
+    writing: messages.Writing,
+    known: Sequence[Conversation],
+    read: Sequence[Message],
+    around: deciding.Surroundings,
+) -> Threads:
+    """Place messages in the conversations they are related to, store that, and decide on all that were touched."""
     threads = Threads(
         known,
         around.ours,
-        merges_this_hour=merges.recent(connection, now - MERGE_WINDOW),
+        merges_this_hour=merges.recent(connection, writing.now - MERGE_WINDOW),
         kept_apart=merges.kept_apart(connection, [conversation.id for conversation in known]),
     )
     for message in read:
         threads.place(message)
-    written = messages.write(messages.Writing(connection, account.team_id, account.id, now, retention), known, threads)
-    deciding.want_notes(connection, account.team_id, written.orphaned_notes)
+    written = messages.write(writing, known, threads)
+    deciding.want_notes(connection, writing.team_id, written.orphaned_notes)
     before = {conversation.id: len(conversation.messages) for conversation in known}
     only_copies = {c.id for c in written.touched if before.get(c.id) == len(c.messages)}
-    deciding.decide_all(connection, account.team_id, written.touched, around, now, only_copies=only_copies)
+    deciding.decide_all(connection, writing.team_id, written.touched, around, writing.now, only_copies=only_copies)
+    return threads
 
 
 def known_copies(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> frozenset[str]:

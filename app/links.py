@@ -6,44 +6,38 @@ the CRM note to be looked at in the same transaction, so that a committed change
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app.deciding import counterparts_digest, record_only, want_notes
+from app import ingest
+from app.acting import Acting, Seen, audit, owned_by, restore, see, seen_by, write_visibility
+from app.deciding import counterparts_digest, inputs, record_only, surroundings, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
-from app.linking.visibility import Reader, may_link, may_see, message_level
-from app.model import (
-    ITEM_KINDS,
-    Account,
-    Conversation,
-    Item,
-    ItemRef,
-    Level,
-    Link,
-    Member,
-    Message,
-    Ours,
-    Tombstone,
-)
-from app.store import accounts as account_rows
-from app.store import conversations, decisions, mirror
+from app.linking.authenticity import message_verdict
+from app.linking.blocks import Home, exported
+from app.linking.blocks import load as load_blocks
+from app.linking.decide import decide
+from app.model import ITEM_KINDS, Conversation, Item, ItemRef, Level, Link, Message, Tombstone
+from app.store import conversations, merges, messages, mirror
 from app.store import links as rows
 from app.store.mirror import Changed
 
+__all__ = [
+    "Acting", "BulkResult", "Seen", "bulk_link", "dismiss", "dismissed", "follow_items", "link", "see",
+    "set_visibility", "trust_sender", "undo", "undo_merge", "unlink",
+]  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
-class Acting:
-    """Who acts, in which team, when. One batch id for one action of a person, however many conversations it meets."""
-
-    team_id: int
-    member: Member
-    now: datetime
-    batch_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+# What people did since that leaves nothing of an action to take back.
+_OVERTAKEN_BY: Mapping[str, frozenset[str]] = {
+    "link": frozenset({"link", "unlink"}),
+    "unlink": frozenset({"link", "unlink"}),
+    "dismiss": frozenset({"dismiss"}),
+    "set_visibility": frozenset({"set_visibility"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +49,7 @@ class BulkResult:
     not_linked: Mapping[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A conversation a member may see, with what rights are judged by."""
-
-    conversation: Conversation
-    accounts: tuple[Account, ...]
-    ours: Ours
-    reader: Reader
-
-    @property
-    def may_link(self) -> bool:
-        """Whether the member is an owner of the conversation or an administrator (S14)."""
-        return may_link(self.reader, self.conversation)
-
-    @property
-    def reads_subject(self) -> bool:
-        """Whether the member may read the subject of some message."""
-        return any(self.level_of(message) in ("subject", "full") for message in self.conversation.messages)
-
-    def level_of(self, message: Message) -> Level:
-        """Return how much of a message the member may read."""
-        return message_level(self.reader, message, self.conversation, self.accounts, self.ours)
-
-
 # --- what a person does ---
-
-
-def see(connection: sa.Connection, member: Member, conversation_ids: Collection[int]) -> dict[int, Seen]:
-    """Return those of the conversations that the member may see."""
-    accounts = tuple(account_rows.accounts(connection))
-    ours = account_rows.ours(connection)
-    reader = Reader.of(member, accounts)
-    return {
-        conversation.id: Seen(conversation, accounts, ours, reader)
-        for conversation in conversations.load(connection, conversation_ids)
-        if may_see(reader, conversation, accounts, ours)
-    }
 
 
 def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: ItemRef, *, move: bool = False) -> None:
@@ -100,7 +58,7 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
     Raises NotFound, NotAllowed (not_owner), Conflict (item_deleted, already_linked: ask, then call with `move`).
     """
     item = _item(connection, ref)
-    seen = _seen(connection, acting, conversation_id)
+    seen = seen_by(connection, acting, conversation_id)
     refusal = _link_one(connection, acting, seen, item, move=move)
     if refusal is not None:
         raise refusal
@@ -136,34 +94,38 @@ def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
 
     Raises NotFound, NotAllowed (not_owner), Conflict (not_linked).
     """
-    seen = _owned(connection, acting, conversation_id)
+    seen = owned_by(connection, acting, conversation_id)
     primary = seen.conversation.primary_link
     if primary is None:
         raise Conflict("not_linked")
     _take_off(connection, acting, seen.conversation, primary, why="unlinked")
-    _audit(connection, acting, "unlink", seen.conversation, {"item": str(primary.ref)})
+    audit(connection, acting, "unlink", seen.conversation, {"item": str(primary.ref)}, [primary.ref])
     (now,) = conversations.load(connection, [conversation_id])
     record_only(connection, acting.team_id, now, acting.now)
 
 
 def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
     """Say that a conversation is not about any item, until it has a new candidate."""
-    seen = _owned(connection, acting, conversation_id)
-    decision = decisions.current(connection, [conversation_id]).get(conversation_id)
-    known = [str(c.ref) for c in decision.decision.candidates if c.ruled_out is None] if decision else []
-    rows.dismiss(connection, acting.team_id, conversation_id, known, acting.now, acting.member.id)
-    _audit(connection, acting, "dismiss", seen.conversation, {})
+    conversation = owned_by(connection, acting, conversation_id).conversation
+    audit(connection, acting, "dismiss", conversation, {})
+    known = _candidates(connection, [conversation])[conversation_id]
+    rows.dismiss(connection, acting.team_id, conversation_id, sorted(known), acting.now, acting.member.id)
+
+
+def dismissed(connection: sa.Connection, asked: Sequence[Conversation]) -> frozenset[int]:
+    """Return those of the conversations that were dismissed and have no new candidate since, as the CRM is now."""
+    known = rows.dismissed_candidates(connection, [conversation.id for conversation in asked])
+    now = _candidates(connection, [conversation for conversation in asked if conversation.id in known])
+    return frozenset(conversation_id for conversation_id in known if now[conversation_id] <= known[conversation_id])
 
 
 def set_visibility(connection: sa.Connection, acting: Acting, conversation_id: int, level: Level | None) -> None:
     """Set who may read a conversation; only its owners may, and its note follows in the same job (V5)."""
-    seen = _seen(connection, acting, conversation_id)
-    if not may_link(seen.reader.without_administration(), seen.conversation):
+    seen = seen_by(connection, acting, conversation_id)
+    if not seen.owns:
         raise NotAllowed("not_owner")
-    connection.execute(
-        sa.text("UPDATE conversation SET visibility = :level WHERE id = :id"), {"id": conversation_id, "level": level}
-    )
-    _audit(connection, acting, "set_visibility", seen.conversation, {"level": level})
+    write_visibility(connection, conversation_id, level)
+    audit(connection, acting, "set_visibility", seen.conversation, {"level": level})
     primary = seen.conversation.primary_link
     if primary is not None:
         want_notes(connection, acting.team_id, {(conversation_id, primary.ref)})
@@ -172,49 +134,80 @@ def set_visibility(connection: sa.Connection, acting: Acting, conversation_id: i
 def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int]:
     """Take an action back: what it made ends, what it ended returns, and no tombstone is left (T4).
 
-    Returns the conversations it touched. Raises NotFound for an unknown batch, NotAllowed (not_owner).
+    What somebody chose for a conversation after it stays. Returns the conversations on which it was taken back. Raises
+    NotFound for an unknown batch, NotAllowed (not_owner), Conflict (nothing_to_undo, changed_meanwhile).
     """
     trail = rows.audited(connection, batch_id)
-    touched = sorted({entry.conversation_id for entry in trail if entry.conversation_id})
-    seen = see(connection, acting.member, touched)
+    changed = rows.of_batch(connection, batch_id)
+    named = {entry.conversation_id for entry in trail} | {row.conversation_id for row in changed}
+    seen = see(connection, acting.member, named)  # a conversation that was merged away meanwhile is not among them
     if not seen:
         raise NotFound
-    if not all(conversation.may_link for conversation in seen.values()):
+    actions = {(row.conversation_id, "link") for row in changed} | {
+        (entry.conversation_id, entry.action) for entry in trail
+    }
+    if not all(
+        _may_undo(seen[conversation_id], action) for conversation_id, action in actions if conversation_id in seen
+    ):
         raise NotAllowed("not_owner")
-    made_and_ended = rows.of_batch(connection, batch_id)
-    made = [row.id for row in made_and_ended if str(row.batch_id) == batch_id and row.removed_at is None]
-    ended = [row.id for row in made_and_ended if str(row.removed_batch_id) == batch_id]
+    overtaken = _overtaken(connection, batch_id, trail)
+    undone = rows.taken_back(connection, batch_id)
+    left = [e for e in trail if e.action in _OVERTAKEN_BY and e.conversation_id in seen.keys() - undone]
+    if not left:
+        raise Conflict("nothing_to_undo")
+    entries = [entry for entry in left if entry.conversation_id not in overtaken]
+    if not entries:
+        raise Conflict("changed_meanwhile")
+    may_change = {row.conversation_id for row in changed if row.conversation_id in seen} - overtaken - undone
+    links_changed = [row for row in changed if row.conversation_id in may_change]
+    made = [row.id for row in links_changed if str(row.batch_id) == batch_id and row.removed_at is None]
+    ended = [row.id for row in links_changed if str(row.removed_batch_id) == batch_id]
     rows.remove(connection, made, why="undone", at=acting.now, by=acting.member.id, batch_id=acting.batch_id)
     rows.bring_back(connection, ended)
-    for entry in trail:
-        _restore(connection, acting, entry)
-    for conversation_id in touched:
-        if conversation_id in seen:
-            _audit(connection, acting, "undo", seen[conversation_id].conversation, {"batch_id": batch_id})
-    want_notes(
-        connection,
-        acting.team_id,
-        {
-            (row.conversation_id, ItemRef(row.kind, row.external_id, row.crm_connection_id))
-            for row in made_and_ended
-            if row.is_primary
-        },
-    )
+    for entry in entries:
+        restore(connection, acting, entry)
+        audit(connection, acting, "undo", seen[entry.conversation_id].conversation, {"batch_id": batch_id})
+    touched = sorted({entry.conversation_id for entry in entries} | may_change)
+    _settle(connection, acting, touched, _primary_refs(links_changed))
     return touched
 
 
-def _seen(connection: sa.Connection, acting: Acting, conversation_id: int) -> Seen:
-    seen = see(connection, acting.member, [conversation_id]).get(conversation_id)
-    if seen is None:
-        raise NotFound
-    return seen
+def undo_merge(connection: sa.Connection, acting: Acting, conversation_id: int, merge_id: int) -> int:
+    """Take a merge back that threadlink made: each conversation has the messages it had, and they stay apart.
+
+    Messages that came since stay in the conversation that survived. Returns the conversation that is there again.
+    Raises NotFound, NotAllowed (not_owner), Conflict (nothing_to_undo; undo_expired after 30 days).
+    """
+    conversation = owned_by(connection, acting, conversation_id).conversation
+    merge = next((row for row in merges.into(connection, conversation_id) if row.id == merge_id), None)
+    if merge is None:
+        raise Conflict("nothing_to_undo")
+    if acting.now - merge.at > merges.UNDO_FOR:
+        raise Conflict("undo_expired")
+    merges.undo(connection, acting.team_id, merge, acting.now)
+    apart = conversations.load(connection, [conversation_id, merge.absorbed_id])
+    merges.set_rights(connection, [message for each in apart for message in _placed_anew(each)])
+    for each in apart:
+        audit(connection, acting, "undo_merge", each, {"merge": merge_id})
+    stood = {(conversation_id, link.ref) for link in conversation.links if link.is_primary}
+    _settle(connection, acting, [conversation_id, merge.absorbed_id], stood)
+    return int(merge.absorbed_id)
 
 
-def _owned(connection: sa.Connection, acting: Acting, conversation_id: int) -> Seen:
-    seen = _seen(connection, acting, conversation_id)
-    if not seen.may_link:
-        raise NotAllowed("not_owner")
-    return seen
+def trust_sender(connection: sa.Connection, acting: Acting, conversation_id: int) -> int:
+    """Say that the newest message whose sender the provider refused is genuine: it counts as if it just arrived.
+
+    It joins what it answers and may link. Returns the conversation it is in now. Raises NotFound, NotAllowed
+    (not_owner), Conflict (sender_not_in_doubt).
+    """
+    ingest.lock_team(connection, acting.team_id)
+    conversation = owned_by(connection, acting, conversation_id).conversation
+    message = next((each for each in reversed(conversation.messages) if message_verdict(each) == "fail"), None)
+    if message is None:
+        raise Conflict("sender_not_in_doubt")
+    audit(connection, acting, "trust_sender", conversation, {"message": message.internet_id})
+    messages.mark_genuine(connection, message.id)
+    return ingest.place_again(connection, acting.team_id, message, acting.now)
 
 
 def _item(connection: sa.Connection, ref: ItemRef) -> Item:
@@ -239,7 +232,8 @@ def _link_one(
         return Conflict("already_linked", item=item.title, kind=item.ref.kind)
     if primary is not None and not move:
         return Conflict("already_linked", item=primary.title, kind=primary.ref.kind)
-    _audit(connection, acting, "link", conversation, {"item": str(item.ref), "moved": primary is not None})
+    detail = {"item": str(item.ref), "moved": primary is not None}
+    audit(connection, acting, "link", conversation, detail, [item.ref, *([primary.ref] if primary else [])])
     if primary is not None:
         _take_off(connection, acting, conversation, primary, why="replaced")
     rows.unbury(connection, conversation.id, item.ref)
@@ -274,69 +268,53 @@ def _take_off(
     want_notes(connection, acting.team_id, {(conversation.id, primary.ref)})
 
 
-def _audit(
-    connection: sa.Connection, acting: Acting, action: str, conversation: Conversation, detail: Mapping[str, Any]
+def _settle(
+    connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int], stood: Collection[tuple[int, ItemRef]]
 ) -> None:
-    """Write who did what, with what stood before, so that the action can be taken back."""
-    before = {
-        "tombstones": [
-            {
-                "kind": tombstone.ref.kind,
-                "external_id": tombstone.ref.external_id,
-                "connection_id": tombstone.ref.connection_id,
-                "title": tombstone.title,
-                "member_name": tombstone.member_name,
-                "at": tombstone.at.isoformat(),
-            }
-            for tombstone in conversation.tombstones
-        ],
-        "dismissed": conversation.dismissed,
-        "visibility": conversation.visibility,
+    """Store how conversations stand after something was taken back, and look at their notes of before and now."""
+    now = conversations.load(connection, conversation_ids)
+    for conversation in now:
+        record_only(connection, acting.team_id, conversation, acting.now)
+    stands = {(conversation.id, link.ref) for conversation in now for link in conversation.links if link.is_primary}
+    want_notes(connection, acting.team_id, stands | set(stood))
+
+
+def _candidates(connection: sa.Connection, asked: Sequence[Conversation]) -> dict[int, frozenset[str]]:
+    """Return what each conversation could be linked to, as the CRM is now."""
+    given = inputs(connection, asked, surroundings(connection)) if asked else []
+    return {
+        each.conversation.id: frozenset(str(c.ref) for c in decide(each).candidates if c.ruled_out is None)
+        for each in given
     }
-    rows.audit(
-        connection,
-        acting.team_id,
-        [
-            {
-                "at": acting.now,
-                "member_id": acting.member.id,
-                "action": action,
-                "conversation_id": conversation.id,
-                "batch_id": acting.batch_id,
-                "detail": {**detail, "before": before},
-            }
-        ],
+
+
+def _placed_anew(conversation: Conversation) -> list[Message]:
+    """Work out again how the messages of a conversation came in, and so who has which rights over it."""
+    home = Home(conversation.id, conversation.namespace, conversation, conversation.links, conversation.tombstones)
+    return [exported(node) for block in load_blocks(conversation, home).tree() for node in block.nodes]
+
+
+def _may_undo(seen: Seen, action: str) -> bool:
+    """Say whether the member may take an action back: whoever might do it."""
+    return seen.owns if action == "set_visibility" else seen.may_link
+
+
+def _overtaken(connection: sa.Connection, batch_id: str, trail: Sequence[sa.Row[Any]]) -> frozenset[int]:
+    """Return the conversations for which somebody chose otherwise since."""
+    later = rows.later_actions(connection, batch_id)
+    return frozenset(
+        entry.conversation_id
+        for entry in trail
+        if any((entry.conversation_id, action) in later for action in _OVERTAKEN_BY.get(entry.action, ()))
     )
 
 
-def _restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> None:
-    """Put tombstones, dismissal and visibility back to what stood before an audited action."""
-    before = entry.detail["before"]
-    rows.unbury(connection, entry.conversation_id)
-    rows.bury(
-        connection,
-        acting.team_id,
-        entry.conversation_id,
-        [
-            Tombstone(
-                ItemRef(t["kind"], t["external_id"], t["connection_id"]),
-                t["member_name"],
-                datetime.fromisoformat(t["at"]),
-                t["title"],
-            )
-            for t in before["tombstones"]
-        ],
-        None,
-    )
-    if entry.action == "dismiss" and not before["dismissed"]:
-        rows.undismiss(connection, [entry.conversation_id])
-    if entry.action == "link" and before["dismissed"]:
-        rows.dismiss(connection, acting.team_id, entry.conversation_id, [], acting.now, acting.member.id)
-    if entry.action == "set_visibility":
-        connection.execute(
-            sa.text("UPDATE conversation SET visibility = :level WHERE id = :id"),
-            {"id": entry.conversation_id, "level": before["visibility"]},
-        )
+def _primary_refs(links: Sequence[sa.Row[Any]]) -> set[tuple[int, ItemRef]]:
+    return {
+        (row.conversation_id, ItemRef(row.kind, row.external_id, row.crm_connection_id))
+        for row in links
+        if row.is_primary
+    }
 
 
 # --- what a change in the CRM does ---
@@ -353,6 +331,7 @@ def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now:
         stood = rows.to_records(connection, [merge.gone])
         moved += stood
         rows.remove(connection, [row.id for row in stood], why="merged", at=now)
+        rows.follow_tombstones(connection, merge.gone, merge.into)
         rows.add(
             connection,
             team_id,
@@ -367,17 +346,10 @@ def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now:
                     made_by=row.made_by,
                     decision_id=row.decision_id,
                     counterparts=bytes(row.counterparts) if row.counterparts else None,
+                    batch_id=str(row.batch_id) if row.batch_id else None,
                 )
                 for row in stood
             ],
         )
         want_notes(connection, team_id, {(row.conversation_id, merge.into) for row in stood if row.is_primary})
-    want_notes(
-        connection,
-        team_id,
-        {
-            (row.conversation_id, ItemRef(row.kind, row.external_id, row.crm_connection_id))
-            for row in (*ended, *returned, *moved)
-            if row.is_primary
-        },
-    )
+    want_notes(connection, team_id, _primary_refs([*ended, *returned, *moved]))

@@ -20,7 +20,7 @@ def suggestions(connection: sa.Connection, seen: Seen) -> tuple[Suggestion, ...]
     organizations = {person.organization for person in persons if person.organization}
     return suggest(
         SuggestInput(
-            subject=seen.conversation.messages[0].subject if seen.reads_subject else "",
+            subject=seen.subject or "",
             items=(*given.items, *mirror.items_of_organizations(connection, organizations)),
             persons=persons,
             remembered=given.remembered,

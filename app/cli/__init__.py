@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.cli.frame import Group, run
 from app.cli.installing import migrate, serve, web, worker
-from app.cli.linking import dismiss, explain, link, unlink
+from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.people import accounts, crm, members, teams
 from app.cli.playing import demo, threads
 from app.cli.watching import doctor
@@ -26,6 +26,8 @@ threadlink = Group(
         link,
         unlink,
         dismiss,
+        undo,
+        trust,
         doctor,
         threads,
     ],

@@ -15,6 +15,8 @@ from app.linking.addresses import normalize, parse_list
 from app.model import Account, Member
 from app.store import accounts, conversations, lookups, teams
 
+NOBODYS = 0  # the id of no conversation
+
 
 def team_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command --team."""
@@ -60,15 +62,16 @@ def account_of(installation: Installation, team_id: int, address: str) -> Accoun
 
 
 def conversation_of(connection: sa.Connection, wanted: str) -> int:
-    """Return the conversation with this id, or that holds this Message-ID. Raises NotFound."""
+    """Return the conversation with this id, or that holds this Message-ID.
+
+    NOBODYS for an unknown one: it is looked at like another member's, so the two answers cannot be told apart.
+    """
     try:
         found = conversations.id_of(connection, str(uuid.UUID(wanted)))
     except ValueError:
         message_id = wanted if wanted.startswith("<") else f"<{wanted}>"
         found = conversations.by_internet_id(connection, [message_id]).get(message_id)
-    if found is None:
-        raise NotFound
-    return found
+    return NOBODYS if found is None else found
 
 
 def person(text: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""explain, link, unlink, dismiss: what a conversation is linked to, why, and a person's choice."""
+"""explain, link, unlink, dismiss, undo, trust: what a conversation is linked to, why, and a person's choice."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +11,15 @@ import click
 import sqlalchemy as sa
 
 from app import links
-from app.cli.choosing import as_member, conversation_of, member_of, team_of, team_option
+from app.cli.choosing import NOBODYS, as_member, conversation_of, member_of, team_of, team_option
 from app.cli.frame import Answer, Command, opened
 from app.errors import NotFound
 from app.explain import explain as explain_conversation
 from app.linking.reasons import sentence
 from app.model import ITEM_KINDS, ItemRef
-from app.store import crm, teams
+from app.store import crm, merges, teams
+
+_LONGEST_NUMBER = 19  # what PostgreSQL holds
 
 
 @click.command(cls=Command)
@@ -74,6 +77,43 @@ def dismiss(conversation: str, member: str | None, team: str | None) -> Answer:
     return _acted(acting, "dismissed", sentence("dismissed"))
 
 
+@click.command(cls=Command)
+@click.argument("action")
+@as_member
+@team_option
+def undo(action: str, member: str | None, team: str | None) -> Answer:
+    """Take a choice back, or the merge of two conversations.
+
+    ACTION is the id that link, unlink or dismiss answered with, or merge/N as explain names it (for 30 days).
+    """
+    kind, _, number = action.partition("/")
+    if kind == "merge" and number.isdecimal() and len(number) < _LONGEST_NUMBER:
+        with _acting(member, team) as (connection, acting):
+            links.undo_merge(connection, acting, merges.survivor_of(connection, int(number)) or NOBODYS, int(number))
+        return _acted(acting, "merge_undone", sentence("merge_undone"))
+    try:
+        batch_id = str(uuid.UUID(action))
+    except ValueError:
+        raise click.BadParameter(f"{action!r} is no id of an action, and no merge/N.", param_hint="ACTION") from None
+    with _acting(member, team) as (connection, acting):
+        links.undo(connection, acting, batch_id)
+    return _acted(acting, "undone", sentence("undone"))
+
+
+@click.command(cls=Command)
+@click.argument("conversation")
+@as_member
+@team_option
+def trust(conversation: str, member: str | None, team: str | None) -> Answer:
+    """Say that the sender of a conversation is genuine, although the mail provider could not verify it.
+
+    The newest such message then counts as if it had just arrived: it joins what it answers, and may be linked.
+    """
+    with _acting(member, team) as (connection, acting):
+        links.trust_sender(connection, acting, conversation_of(connection, conversation))
+    return _acted(acting, "sender_trusted", sentence("sender_trusted"))
+
+
 def explained(told: dict[str, Any]) -> Iterator[str]:
     """Say an explanation in lines."""
     linked = told["link"]
@@ -89,15 +129,15 @@ def explained(told: dict[str, Any]) -> Iterator[str]:
         return
     yield f"  {decision['sentence']}"
     for candidate in decision["candidates"]:
-        ruled_out = (
-            f": {sentence(candidate['ruled_out'], {'item': candidate['title']})}" if candidate["ruled_out"] else ""
-        )
-        yield f"  - {candidate['kind']}/{candidate['id']} {candidate['title']}{ruled_out}"
+        why_not = f": {candidate['why_not']}" if candidate["why_not"] else ""
+        yield f"  - {candidate['kind']}/{candidate['id']} {candidate['title']}{why_not}"
         for evidence in candidate["evidence"]:
             yield f"      {evidence}"
     action = told.get("action")
     if action:
         yield f"  What would change it: {action['label']}"
+    for merge in told.get("merged", ()):
+        yield f"  Another conversation was joined to it; to take that back: threadlink undo {merge}"
 
 
 @contextmanager

@@ -200,6 +200,10 @@ REFUSALS: dict[str, Text] = {
     "not_linked": Text(
         "The conversation is not linked. Link it first.", "Konuşma bağlı değil. Önce bağlayın.", "link_by_hand"
     ),
+    "sender_not_in_doubt": Text(
+        "Nobody doubts the sender of this conversation. There is nothing to confirm.",
+        "Bu konuşmanın göndereninden şüphe edilmiyor. Onaylanacak bir şey yok.",
+    ),
     "confirm_move": Text(
         "The conversation is linked to “{item}”. Confirm to link it to “{other}” instead.",
         "Konuşma “{item}” {to_kind} bağlı. Bunun yerine “{other}” ile bağlamak için onaylayın.",
@@ -281,6 +285,11 @@ NOTICES: dict[str, Text] = {
         "{total} konuşmadan {n} tanesi “{item}” {to_kind} bağlandı.",
     ),
     "undone": Text("Undone.", "Geri alındı."),
+    "merge_undone": Text(
+        "Two conversations again. They will not be joined automatically.",
+        "Yeniden iki ayrı konuşma. Otomatik olarak birleştirilmezler.",
+    ),
+    "sender_trusted": Text("Marked as genuine.", "Gerçek olarak işaretlendi."),
     "earlier_messages": Text("{n} earlier messages come along.", "Önceki {n} mesaj da birlikte bağlanır."),
 }
 

@@ -192,22 +192,40 @@ def bury(
     )
 
 
-def unbury(connection: sa.Connection, conversation_id: int, ref: ItemRef | None = None) -> None:
-    """Forget the tombstone of one item, or of every item, on the conversation."""
+def follow_tombstones(connection: sa.Connection, gone: ItemRef, into: ItemRef) -> None:
+    """Let tombstones follow a record that went into another: what was taken off stays off under its new name."""
+    connection.execute(
+        sa.text(
+            """
+            INSERT INTO tombstone (team_id, conversation_id, crm_connection_id, kind, external_id, title, member_id,
+                                   member_name, at)
+            SELECT team_id, conversation_id, :into_connection_id, :into_kind, :into_id, title, member_id, member_name,
+              at
+            FROM tombstone WHERE (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id)
+            ON CONFLICT DO NOTHING
+            """
+        ),
+        {
+            "connection_id": gone.connection_id,
+            "kind": gone.kind,
+            "external_id": gone.external_id,
+            "into_connection_id": into.connection_id,
+            "into_kind": into.kind,
+            "into_id": into.external_id,
+        },
+    )
+
+
+def unbury(connection: sa.Connection, conversation_id: int, ref: ItemRef) -> None:
+    """Forget the tombstone of an item on the conversation."""
     connection.execute(
         sa.text(
             """
             DELETE FROM tombstone WHERE conversation_id = :id
-              AND (CAST(:kind AS text) IS NULL
-                OR (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id))
+              AND (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id)
             """
         ),
-        {
-            "id": conversation_id,
-            "kind": ref.kind if ref else None,
-            "external_id": ref.external_id if ref else None,
-            "connection_id": ref.connection_id if ref else None,
-        },
+        {"id": conversation_id, "kind": ref.kind, "external_id": ref.external_id, "connection_id": ref.connection_id},
     )
 
 
@@ -270,6 +288,36 @@ def audited(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
             sa.text("SELECT * FROM audit WHERE batch_id = CAST(:batch AS uuid) ORDER BY id DESC"), {"batch": batch_id}
         )
     )
+
+
+def taken_back(connection: sa.Connection, batch_id: str) -> frozenset[int]:
+    """Return the conversations on which a batch was undone."""
+    return frozenset(
+        connection.execute(
+            sa.text("SELECT conversation_id FROM audit WHERE action = 'undo' AND detail->>'batch_id' = :batch"),
+            {"batch": batch_id},
+        ).scalars()
+    )
+
+
+def later_actions(connection: sa.Connection, batch_id: str) -> frozenset[tuple[int, str]]:
+    """Return what was done to a batch's conversations after it and stands: (conversation, action)."""
+    found = connection.execute(
+        sa.text(
+            """
+            SELECT DISTINCT later.conversation_id, later.action FROM audit one
+            JOIN audit later ON later.team_id = one.team_id AND later.conversation_id = one.conversation_id
+              AND later.id > one.id
+            WHERE one.batch_id = CAST(:batch AS uuid) AND later.batch_id <> one.batch_id
+              AND NOT EXISTS (
+                SELECT FROM audit undone WHERE undone.team_id = later.team_id
+                  AND undone.conversation_id = later.conversation_id AND undone.action = 'undo'
+                  AND undone.detail->>'batch_id' = later.batch_id::text)
+            """
+        ),
+        {"batch": batch_id},
+    )
+    return frozenset((row.conversation_id, row.action) for row in found)
 
 
 def _refs(refs: Collection[ItemRef]) -> str:

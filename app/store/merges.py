@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.model import ItemRef
-from app.store import schema
+from app.model import ItemRef, Message
+from app.store import links, schema
 from app.store.rows import insert_rows
 
 UNDO_FOR = timedelta(days=30)
@@ -46,6 +47,7 @@ def merge(
     notes: list[tuple[int, ItemRef]] = []
     for one in merging:
         params = {"survivor": one.survivor_id, "absorbed": one.absorbed_id, "now": now}
+        joined = _joined(connection, one.message_ids)
         moved, ended = _move_links(connection, params)
         notes += [
             (one.absorbed_id, ItemRef(row.kind, row.external_id, row.crm_connection_id))
@@ -80,6 +82,7 @@ def merge(
                         "message_ids": list(one.message_ids),
                         "moved_link_ids": [row.id for row in moved],
                         "ended_link_ids": [row.id for row in ended],
+                        "joined": joined,
                     },
                     "at": now,
                 }
@@ -141,25 +144,48 @@ def into(connection: sa.Connection, survivor_id: int) -> list[sa.Row[Any]]:
     )
 
 
+def survivor_of(connection: sa.Connection, merge_id: int) -> int | None:
+    """Return the conversation that another was merged into; None for an unknown merge."""
+    return connection.execute(
+        sa.text("SELECT survivor_id FROM conversation_merge WHERE id = :id"), {"id": merge_id}
+    ).scalar()
+
+
 def undo(connection: sa.Connection, team_id: int, row: sa.Row[Any], now: datetime) -> None:
-    """Give the absorbed conversation its messages and links back, and keep the two apart from now on."""
+    """Give the absorbed conversation its messages and links back, and keep the two apart from now on.
+
+    A link that ended with the merge returns where nothing was linked meanwhile.
+    """
     params = {
         "survivor": row.survivor_id,
         "absorbed": row.absorbed_id,
         "messages": row.before["message_ids"],
+        "joined": json.dumps([{"id": int(key), "joined": joined} for key, joined in row.before["joined"].items()]),
         "moved": row.before["moved_link_ids"],
-        "ended": row.before["ended_link_ids"],
         "now": now,
         "merge": row.id,
     }
     for statement in (
         "UPDATE conversation SET merged_into = NULL WHERE id = :absorbed",
         "UPDATE message SET conversation_id = :absorbed WHERE conversation_id = :survivor AND id = ANY(:messages)",
+        """
+        UPDATE message m SET joined = r.joined
+        FROM jsonb_to_recordset(CAST(:joined AS jsonb)) AS r (id bigint, joined text)
+        WHERE m.id = r.id AND m.conversation_id = :absorbed
+        """,
         "UPDATE link SET conversation_id = :absorbed WHERE conversation_id = :survivor AND id = ANY(:moved)",
-        "UPDATE link SET removed_at = NULL, removed_why = '' WHERE id = ANY(:ended) AND removed_why = 'merged'",
         "UPDATE conversation_merge SET undone_at = :now WHERE id = :merge",
+        """
+        UPDATE conversation c SET first_message_at = m.first_at, last_message_at = m.last_at, message_count = m.count,
+          subject = m.subjects[1]
+        FROM (SELECT conversation_id, min(at) AS first_at, max(at) AS last_at, count(*) AS count,
+                array_agg(subject ORDER BY at, mid_hash) AS subjects
+              FROM message WHERE conversation_id IN (:absorbed, :survivor) GROUP BY conversation_id) m
+        WHERE c.id = m.conversation_id
+        """,
     ):
         connection.execute(sa.text(statement), params)
+    links.bring_back(connection, row.before["ended_link_ids"])
     insert_rows(
         connection,
         schema.merge_pair,
@@ -174,6 +200,35 @@ def undo(connection: sa.Connection, team_id: int, row: sa.Row[Any], now: datetim
         ],
         on_conflict="(team_id, conversation_id, other_id) DO UPDATE SET why = excluded.why, at = excluded.at",
     )
+
+
+def set_rights(connection: sa.Connection, messages: Sequence[Message]) -> None:
+    """Store how these messages and their copies came into their conversation, and what is said about that."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE message m SET joined = r.joined, flags = r.flags
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id bigint, joined text, flags text[]) WHERE m.id = r.id
+            """
+        ),
+        {"rows": json.dumps([{"id": m.id, "joined": m.joined, "flags": list(m.flags)} for m in messages])},
+    )
+    connection.execute(
+        sa.text(
+            """
+            UPDATE message_copy c SET joined = r.joined
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id bigint, joined text) WHERE c.id = r.id
+            """
+        ),
+        {"rows": json.dumps([{"id": copy.id, "joined": copy.joined} for m in messages for copy in m.copies])},
+    )
+
+
+def _joined(connection: sa.Connection, message_ids: Sequence[int]) -> dict[int, str]:
+    rows = connection.execute(
+        sa.text("SELECT id, joined FROM message WHERE id = ANY(:ids)"), {"ids": list(message_ids)}
+    )
+    return {row.id: row.joined for row in rows}
 
 
 def _move_links(

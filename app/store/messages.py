@@ -61,6 +61,14 @@ def write(writing: Writing, known: Sequence[Conversation], threads: Threads) -> 
     return Written(touched, orphaned)
 
 
+def mark_genuine(connection: sa.Connection, message_id: int) -> None:
+    """Note that somebody said of a message's refused copies that they are genuine."""
+    connection.execute(
+        sa.text("UPDATE message_copy SET genuine = true WHERE message_id = :id AND verdict = 'fail'"),
+        {"id": message_id},
+    )
+
+
 def _write_conversations(writing: Writing, after: Sequence[Conversation], done: Sequence[MergeDone]) -> dict[int, int]:
     """Insert the new conversations, those that merged away at once included; return new id by old."""
     new = {c.id: c for c in (*after, *(merge.absorbed_before for merge in done)) if c.id < 0}
@@ -88,10 +96,16 @@ def _merging(
         merges.Merging(
             conversation_ids.get(survivor, survivor),
             conversation_ids.get(absorbed.id, absorbed.id),
-            tuple(message_ids.get(message.id, message.id) for message in absorbed.messages),
+            tuple(message_ids.get(i, i) for i in _stood_in(absorbed, before.get(absorbed.id))),
         )
         for survivor, absorbed in done
     ]
+
+
+def _stood_in(absorbed: Conversation, stored: Conversation | None) -> dict[int, None]:
+    """Return the messages to give back: a stored one may itself be what brought the two conversations together."""
+    messages = (*absorbed.messages, *(stored.messages if stored else ()))
+    return dict.fromkeys(message.id for message in messages)
 
 
 def _pairs(threads: Threads, conversation_ids: Mapping[int, int], message_ids: Mapping[int, int]) -> list[merges.Apart]:

@@ -165,7 +165,7 @@ def test_an_unknown_conversation_is_not_there(threadlink: Run, northwind: None) 
 
 
 def test_a_link_needs_a_crm_and_an_item(threadlink: Run, northwind: None) -> None:
-    assert threadlink("link", "<x@x.test>", "person/5")[0] == 1
+    assert threadlink("link", "<x@x.test>", "person/5")[0] == 2
     threadlink("crm", "connect", "embedded")
     assert threadlink("doctor", "nothing of this kind")[0] == 1
 

@@ -1,0 +1,168 @@
+"""A person who acts on conversations: what that member may see and change, and the trail by which it is taken back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.errors import NotAllowed, NotFound
+from app.linking.visibility import Reader, may_link, may_see, message_level
+from app.model import Account, Conversation, ItemRef, Level, Member, Message, Ours, Tombstone
+from app.store import accounts as account_rows
+from app.store import conversations
+from app.store import links as rows
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, in which team, when. One batch id for one action of a person, however many conversations it meets."""
+
+    team_id: int
+    member: Member
+    now: datetime
+    batch_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A conversation a member may see, with what rights are judged by."""
+
+    conversation: Conversation
+    accounts: tuple[Account, ...]
+    ours: Ours
+    reader: Reader
+
+    @property
+    def may_link(self) -> bool:
+        """Whether the member is an owner of the conversation or an administrator (S14)."""
+        return may_link(self.reader, self.conversation)
+
+    @property
+    def owns(self) -> bool:
+        """Whether the member is an owner of the conversation, not counting what an administrator may."""
+        return may_link(self.reader.without_administration(), self.conversation)
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of the first message whose subject the member may read."""
+        readable = (m.subject for m in self.conversation.messages if self.level_of(m) in ("subject", "full"))
+        return next(readable, None)
+
+    def level_of(self, message: Message) -> Level:
+        """Return how much of a message the member may read."""
+        return message_level(self.reader, message, self.conversation, self.accounts, self.ours)
+
+
+def see(connection: sa.Connection, member: Member, conversation_ids: Collection[int]) -> dict[int, Seen]:
+    """Return those of the conversations that the member may see."""
+    accounts = tuple(account_rows.accounts(connection))
+    ours = account_rows.ours(connection)
+    reader = Reader.of(member, accounts)
+    return {
+        conversation.id: Seen(conversation, accounts, ours, reader)
+        for conversation in conversations.load(connection, conversation_ids)
+        if may_see(reader, conversation, accounts, ours)
+    }
+
+
+def seen_by(connection: sa.Connection, acting: Acting, conversation_id: int) -> Seen:
+    """Return a conversation as who acts sees it. Raises NotFound."""
+    seen = see(connection, acting.member, [conversation_id]).get(conversation_id)
+    if seen is None:
+        raise NotFound
+    return seen
+
+
+def owned_by(connection: sa.Connection, acting: Acting, conversation_id: int) -> Seen:
+    """Return a conversation that who acts may link (S14). Raises NotFound, NotAllowed (not_owner)."""
+    seen = seen_by(connection, acting, conversation_id)
+    if not seen.may_link:
+        raise NotAllowed("not_owner")
+    return seen
+
+
+# --- the trail ---
+
+
+def audit(
+    connection: sa.Connection,
+    acting: Acting,
+    action: str,
+    conversation: Conversation,
+    detail: Mapping[str, Any],
+    items: Collection[ItemRef] = (),
+) -> None:
+    """Write who did what, with what stood before, so that the action can be taken back.
+
+    `items` are those whose tombstones the action sets or removes.
+    """
+    known = rows.dismissed_candidates(connection, [conversation.id]).get(conversation.id)
+    before = {
+        "tombstones": [
+            {
+                "ref": _ref_json(tombstone.ref),
+                "title": tombstone.title,
+                "member_name": tombstone.member_name,
+                "at": tombstone.at.isoformat(),
+            }
+            for tombstone in conversation.tombstones
+            if tombstone.ref in items
+        ],
+        "dismissed": None if known is None else sorted(known),
+        "visibility": conversation.visibility,
+    }
+    rows.audit(
+        connection,
+        acting.team_id,
+        [
+            {
+                "at": acting.now,
+                "member_id": acting.member.id,
+                "action": action,
+                "conversation_id": conversation.id,
+                "batch_id": acting.batch_id,
+                "detail": {**detail, "items": [_ref_json(ref) for ref in items], "before": before},
+            }
+        ],
+    )
+
+
+def restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> None:
+    """Put what an audited action changed back to what stood before it: tombstones, dismissal, visibility."""
+    before = entry.detail["before"]
+    for ref in entry.detail["items"]:
+        rows.unbury(connection, entry.conversation_id, ItemRef(**ref))
+    rows.bury(
+        connection,
+        acting.team_id,
+        entry.conversation_id,
+        [
+            Tombstone(ItemRef(**t["ref"]), t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
+            for t in before["tombstones"]
+        ],
+        None,
+    )
+    if entry.action in ("link", "dismiss"):
+        rows.undismiss(connection, [entry.conversation_id])
+        if before["dismissed"] is not None:
+            rows.dismiss(
+                connection, acting.team_id, entry.conversation_id, before["dismissed"], acting.now, acting.member.id
+            )
+    if entry.action == "set_visibility":
+        write_visibility(connection, entry.conversation_id, before["visibility"])
+
+
+def write_visibility(connection: sa.Connection, conversation_id: int, level: Level | None) -> None:
+    """Store the owner's choice of who may read a conversation; None follows the accounts."""
+    connection.execute(
+        sa.text("UPDATE conversation SET visibility = :level WHERE id = :id"), {"id": conversation_id, "level": level}
+    )
+
+
+def _ref_json(ref: ItemRef) -> dict[str, Any]:
+    return {"kind": ref.kind, "external_id": ref.external_id, "connection_id": ref.connection_id}

@@ -1,0 +1,125 @@
+"""Suggestions for a conversation, ranked with their evidence, and taking the first; on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app import review
+from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
+from app.linking.suggest import Suggestion
+from app.store.database import Database
+from tests.integration.building import ADA, CAN, DAN, TOM, Office
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def office(database: Database, team: Callable[..., int]) -> Office:
+    """Tom of Brightwater has two open deals and a lost one; his colleague Una has one."""
+    made = Office(database, team("Northwind"))
+    made.mailbox(ADA)
+    made.mailbox(CAN)
+    made.member(DAN, "admin")
+    made.crm.put_organization("o2", "Brightwater")
+    made.person("p2", "Tom", TOM, organization="o2")
+    made.person("p3", "Una", "una@brightwater.test", organization="o2")
+    made.deal("d2", "Brightwater lobby", "p2")
+    made.deal("d3", "Riverside spa", "p2")
+    made.deal("d4", "Old stairs", "p2", state="lost")
+    made.deal("d5", "Pool", "p3", organization="o2")
+    made.refresh()
+    return made
+
+
+def ranked(office: Office, email: str, conversation: int) -> tuple[Suggestion, ...]:
+    with office.database.for_team(office.team_id) as connection:
+        return review.suggestions(connection, office.seen(connection, email, conversation))
+
+
+def names(found: tuple[Suggestion, ...]) -> list[str]:
+    return [suggestion.ref.external_id for suggestion in found]
+
+
+def codes(found: tuple[Suggestion, ...], external_id: str) -> set[str]:
+    return {e.code for suggestion in found if suggestion.ref.external_id == external_id for e in suggestion.evidence}
+
+
+def accept(office: Office, email: str, conversation: int) -> None:
+    with office.database.for_team(office.team_id) as connection:
+        review.accept(connection, office.acting(email), conversation)
+
+
+def test_the_item_the_subject_names_comes_first_and_closed_ones_last(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    found = ranked(office, ADA, conversation)
+    assert names(found) == ["d3", "d2", "d5", "d4"]
+    assert "title_in_subject" in codes(found, "d3")
+    assert "main_contact" in codes(found, "d2")
+    assert "organization_item" in codes(found, "d5")
+
+
+def test_what_was_chosen_for_the_same_people_comes_first_the_next_time(office: Office) -> None:
+    first = office.mail("m1", TOM, ADA, subject="Hello")
+    office.link(ADA, first, office.ref("deal", "d3"))
+    found = ranked(office, ADA, office.mail("m2", TOM, ADA, subject="Good morning"))
+    assert names(found)[0] == "d3"
+    assert "chosen_before" in codes(found, "d3")
+
+
+def test_what_was_taken_off_comes_last(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    office.link(ADA, conversation, office.ref("deal", "d3"))
+    office.unlink(ADA, conversation)
+    found = ranked(office, ADA, conversation)
+    assert names(found)[-1] == "d3"
+    assert "unlinked_before" in codes(found, "d3")
+
+
+def test_a_subject_the_reader_may_not_read_is_no_evidence(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    found = ranked(office, DAN, conversation)
+    assert names(found)[:2] == ["d2", "d3"]
+    assert codes(found, "d3").isdisjoint({"title_in_subject", "shared_words"})
+
+
+def test_the_first_suggestion_is_accepted_by_hand(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    accept(office, ADA, conversation)
+    primary = office.load(conversation).primary_link
+    assert primary is not None
+    assert (str(primary.ref), primary.origin) == ("deal/d3", "manual")
+
+
+@pytest.mark.parametrize(
+    ("member", "answer"),
+    [(CAN, (NotFound, "not_found")), (DAN, None)],
+    ids=["other member", "administrator"],
+)
+def test_accepting_needs_the_rights_of_linking(
+    office: Office, member: str, answer: tuple[type[RequestRefused], str] | None
+) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    if answer is None:
+        accept(office, member, conversation)
+        assert office.linked(conversation) is not None
+        return
+    with pytest.raises(RequestRefused) as caught:
+        accept(office, member, conversation)
+    assert (type(caught.value), caught.value.reason) == answer
+
+
+def test_a_linked_conversation_is_not_moved_by_accepting(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    with pytest.raises(Conflict, match="already_linked"):
+        accept(office, ADA, conversation)
+    with pytest.raises(NotAllowed, match="not_owner"):
+        accept(office, CAN, conversation)
+
+
+def test_without_a_suggestion_there_is_nothing_to_accept(office: Office) -> None:
+    conversation = office.mail("m1", "nora@kestrel.test", ADA)
+    with pytest.raises(Conflict, match="no_open_item"):
+        accept(office, ADA, conversation)
