@@ -13,7 +13,7 @@ from app.errors import DatabaseUnreachable, NotificationForged, NotificationMalf
 from app.installation import Installation
 from app.model import Handshake
 from app.ports import PushRequest
-from app.store import queue
+from app.store.acknowledge import Acknowledger
 from app.web.metrics import PUSHES
 
 LONGEST_BODY = 1_000_000
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 def blueprint(installation: Installation) -> Blueprint:
     """Build the webhook route of every connected mail provider."""
     webhooks = Blueprint("webhooks", __name__)
+    acknowledger = Acknowledger(installation.database)
 
     @webhooks.post("/webhooks/<provider>")
     def receive(provider: str) -> Response:
@@ -34,9 +35,7 @@ def blueprint(installation: Installation) -> Blueprint:
             read = connector.read_push(_as_plain_data())
             if isinstance(read, Handshake):
                 return _answer(provider, "handshake", read.status, read.body, read.content_type)
-            pushed = [(notification.mailbox, notification.position) for notification in read]
-            with installation.database.autocommit() as connection:
-                queue.hint(connection, provider, pushed, installation.clock.now())
+            acknowledger.store(read, installation.clock.now())
         except NotificationForged:
             return _answer(provider, "forged", 403)
         except NotificationMalformed:

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 from app.errors import DatabaseUnreachable, VerificationUnavailable
 from app.installation import Installation
+from app.store import acknowledge
 from app.store.database import Database
-from app.web import webhooks
 from tests.integration.web.conftest import ObedientMail, StoppedClock
 
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ def test_a_push_that_cannot_be_stored_is_asked_for_again(client: FlaskClient, mo
     def gone(*_: object) -> None:
         raise DatabaseUnreachable
 
-    monkeypatch.setattr(webhooks.queue, "hint", gone)
+    monkeypatch.setattr(acknowledge.queue, "hint", gone)
     assert push(client).status_code == 503
 
 
