@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from app import ingest, links, mirror
-from app.errors import Conflict, CursorExpired, PermanentError, ProviderError, TransientError
+from app.errors import Conflict, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
 from app.model import Account
 from app.ports import (
@@ -169,7 +169,9 @@ def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbo
             return stored
         wanted = [provider_id for provider_id in batch if provider_id not in known]
         outcomes = connector.fetch(mailbox, wanted) if wanted else []
-        stored += _store(installation, connector, account, outcomes)
+        answered = {outcome.provider_id for outcome in outcomes}
+        unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
+        stored += _store(installation, connector, account, [*outcomes, *unanswered])
 
 
 def _store(
@@ -197,6 +199,7 @@ def _store_batch(
 ) -> int:
     now = installation.clock.now()
     messages = [outcome.message for outcome in outcomes if isinstance(outcome, Fetched)]
+    discovered.forget_erased(connection, account.id, [message.provider_id for message in messages])
     ingest.ingest(
         connection,
         account,
@@ -210,20 +213,15 @@ def _store_batch(
     gone = [o.provider_id for o in outcomes if isinstance(o, GoneMessage)]
     ingest.refresh_notes(connection, account.team_id, discovered.erase(connection, account.id, gone, now))
     failed = [o for o in outcomes if isinstance(o, FailedMessage)]
-    settled += [
-        (o.provider_id, "parked", type(o.error).__name__) for o in failed if isinstance(o.error, PermanentError)
-    ]
     tried = discovered.attempts(connection, account.id, [o.provider_id for o in failed])
     retried = []
     for outcome in failed:
-        if not isinstance(outcome.error, TransientError):
-            continue
-        attempt = tried.get(outcome.provider_id, 0) + 1
-        if attempt >= MAX_ATTEMPTS:
-            settled.append((outcome.provider_id, "parked", type(outcome.error).__name__))
+        attempt, why = tried.get(outcome.provider_id, 0) + 1, type(outcome.error).__name__
+        if not isinstance(outcome.error, TransientError) or attempt >= MAX_ATTEMPTS:
+            settled.append((outcome.provider_id, "parked", why))
             continue
         wait_s = max(outcome.error.retry_after_s or 0, min(2.0**attempt, 3600))
-        retried.append((outcome.provider_id, type(outcome.error).__name__, now + timedelta(seconds=wait_s)))
+        retried.append((outcome.provider_id, why, now + timedelta(seconds=wait_s)))
     discovered.settle(connection, account.id, settled, now)
     discovered.retry(connection, account.id, retried)
     return len(messages)

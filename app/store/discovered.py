@@ -38,7 +38,8 @@ def record_page(
     runner moved the cursor meanwhile.
     """
     record(connection, team_id, account_id, page.changes, now)
-    touched = erase(connection, account_id, [change.provider_id for change in page.changes if change.deleted], now)
+    last = {change.provider_id: change for change in page.changes}  # a deletion may be taken back within a page
+    touched = erase(connection, account_id, [change.provider_id for change in last.values() if change.deleted], now)
     moved = connection.execute(
         sa.text(
             """
@@ -117,6 +118,21 @@ def erase(connection: sa.Connection, account_id: int, provider_ids: Collection[s
         params,
     )
     return list(rows.scalars())
+
+
+def forget_erased(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> None:
+    """Drop what erase() left of copies that the provider shows again, so that they are stored anew and whole."""
+    if not provider_ids:
+        return
+    connection.execute(
+        sa.text(
+            """
+            DELETE FROM message_copy
+            WHERE account_id = :account AND provider_id = ANY(:ids) AND deleted_at IS NOT NULL
+            """
+        ),
+        {"account": account_id, "ids": sorted(provider_ids)},
+    )
 
 
 def pending(connection: sa.Connection, account_id: int, limit: int, now: datetime) -> list[str]:
