@@ -15,6 +15,7 @@ from app.errors import DatabaseUnreachable, VerificationUnavailable
 from app.installation import Installation
 from app.store import acknowledge
 from app.store.database import Database
+from app.web import webhooks
 from tests.integration.web.conftest import ObedientMail, StoppedClock
 
 pytestmark = pytest.mark.integration
