@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app import ingest
 from app.errors import NotAllowed, NotFound
 from app.linking.visibility import Reader, may_link, may_see, message_level
 from app.model import Account, Conversation, ItemRef, Level, Member, Message, Ours, Tombstone
@@ -70,9 +71,15 @@ def see(connection: sa.Connection, member: Member, conversation_ids: Collection[
     }
 
 
+def lock_and_see(connection: sa.Connection, acting: Acting, conversation_ids: Collection[int]) -> dict[int, Seen]:
+    """Return those of the conversations that who acts may see; nobody else changes them before the transaction ends."""
+    ingest.lock_team(connection, acting.team_id)
+    return see(connection, acting.member, conversation_ids)
+
+
 def seen_by(connection: sa.Connection, acting: Acting, conversation_id: int) -> Seen:
-    """Return a conversation as who acts sees it. Raises NotFound."""
-    seen = see(connection, acting.member, [conversation_id]).get(conversation_id)
+    """Return a conversation as who acts sees it, to change it. Raises NotFound."""
+    seen = lock_and_see(connection, acting, [conversation_id]).get(conversation_id)
     if seen is None:
         raise NotFound
     return seen

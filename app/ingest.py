@@ -54,10 +54,10 @@ def place_again(connection: sa.Connection, team_id: int, message: Message, now: 
     copy = next(copy for copy in message.copies if copy.verdict == "fail")
     writing = messages.Writing(connection, team_id, copy.account_id, now, timedelta(0))  # no new text is written
     genuine = replace(message, copies=(replace(copy, genuine=True),))
-    threads = _place(connection, writing, known, [genuine], around)
+    threads, touched = _place(connection, writing, known, [genuine], around)
     placed_in = threads.conversation_of(message.id)
-    written = conversations.load(connection, [placed_in])
-    deciding.decide_all(connection, team_id, written, around, now)
+    if placed_in not in touched:  # it stays where it is, and counts for something now
+        deciding.decide_all(connection, team_id, conversations.load(connection, [placed_in]), around, now)
     return placed_in
 
 
@@ -67,7 +67,7 @@ def _place(
     known: Sequence[Conversation],
     read: Sequence[Message],
     around: deciding.Surroundings,
-) -> Threads:
+) -> tuple[Threads, frozenset[int]]:
     """Place messages in the conversations they are related to, store that, and decide on all that were touched."""
     threads = Threads(
         known,
@@ -82,7 +82,7 @@ def _place(
     before = {conversation.id: len(conversation.messages) for conversation in known}
     only_copies = {c.id for c in written.touched if before.get(c.id) == len(c.messages)}
     deciding.decide_all(connection, writing.team_id, written.touched, around, writing.now, only_copies=only_copies)
-    return threads
+    return threads, frozenset(conversation.id for conversation in written.touched)
 
 
 def known_copies(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> frozenset[str]:

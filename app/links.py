@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import ingest
-from app.acting import Acting, Seen, audit, owned_by, restore, see, seen_by, write_visibility
+from app.acting import Acting, Seen, audit, lock_and_see, owned_by, restore, see, seen_by, write_visibility
 from app.deciding import counterparts_digest, inputs, record_only, surroundings, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
 from app.linking.authenticity import message_verdict
@@ -74,7 +74,7 @@ def bulk_link(
 ) -> BulkResult:
     """Link many conversations to one item as one batch; each one refused is listed with its reason."""
     item = _item(connection, ref)
-    seen = see(connection, acting.member, conversation_ids)
+    seen = lock_and_see(connection, acting, conversation_ids)
     linked: list[int] = []
     not_linked: dict[int, str] = {}
     for conversation_id in dict.fromkeys(conversation_ids):
@@ -137,6 +137,7 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int]:
     What somebody chose for a conversation after it stays. Returns the conversations on which it was taken back. Raises
     NotFound for an unknown batch, NotAllowed (not_owner), Conflict (nothing_to_undo, changed_meanwhile).
     """
+    ingest.lock_team(connection, acting.team_id)
     trail = rows.audited(connection, batch_id)
     changed = rows.of_batch(connection, batch_id)
     named = {entry.conversation_id for entry in trail} | {row.conversation_id for row in changed}
@@ -200,7 +201,6 @@ def trust_sender(connection: sa.Connection, acting: Acting, conversation_id: int
     It joins what it answers and may link. Returns the conversation it is in now. Raises NotFound, NotAllowed
     (not_owner), Conflict (sender_not_in_doubt).
     """
-    ingest.lock_team(connection, acting.team_id)
     conversation = owned_by(connection, acting, conversation_id).conversation
     message = next((each for each in reversed(conversation.messages) if message_verdict(each) == "fail"), None)
     if message is None:
@@ -322,6 +322,9 @@ def _primary_refs(links: Sequence[sa.Row[Any]]) -> set[tuple[int, ItemRef]]:
 
 def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now: datetime) -> None:
     """Let links follow their items: deleted ends them, restored returns them, converted or merged moves them (S12)."""
+    if not (changed.deleted or changed.restored or changed.merges):
+        return
+    ingest.lock_team(connection, team_id)  # a link that is being made to one of these must not be missed
     ended = rows.to_records(connection, changed.deleted) if changed.deleted else []
     rows.remove(connection, [row.id for row in ended], why="item_deleted", at=now)
     back = rows.to_records(connection, changed.restored, ended_because="item_deleted") if changed.restored else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -137,23 +138,52 @@ class Office:
         lines += [("In-Reply-To", f"<{answers}@x.test>")] if answers else []
         lines += [("References", " ".join(f"<{each}@x.test>" for each in refers))] if refers else []
         for address in at:
-            folder: Folder = "sent" if address == sender else "inbox"
-            hidden = [("Bcc", bcc)] if folder == "sent" and bcc else []
-            number = next(self._numbers)
-            written = (*headers, *((name, value) for name, value in (*lines, *hidden) if value))
-            received = ProviderMessage(
-                f"m{number}", f"t{number}", self.now, folder, written, text=f"Text of {key}.", snippet=f"Text of {key}."
-            )
             with self.database.for_team(self.team_id) as connection:
-                ingest.ingest(
-                    connection,
-                    self.accounts[address],
-                    [received],
-                    authserv_id="mx.google.com",
-                    now=self.now,
-                    retention=timedelta(days=365),
-                )
+                self._ingest(connection, address, key, sender, (*headers, *lines), bcc)
         return self.conversation_of(key)
+
+    @contextmanager
+    def receiving(
+        self, key: str, sender: str, to: str, *, subject: str = "Prices", answers: str = ""
+    ) -> Iterator[None]:
+        """Have a mail read by the mailbox `to`, and not committed before the end of the block."""
+        self.clock.step(minutes=1)
+        headers = [("From", sender), ("To", to), ("Subject", subject), ("Message-ID", f"<{key}@x.test>")]
+        headers += [("In-Reply-To", f"<{answers}@x.test>")] if answers else []
+        with self.database.for_team(self.team_id) as connection:
+            self._ingest(connection, to, key, sender, headers)
+            yield
+
+    def _ingest(
+        self,
+        connection: sa.Connection,
+        address: str,
+        key: str,
+        sender: str,
+        headers: Sequence[tuple[str, str]],
+        bcc: str = "",
+    ) -> None:
+        folder: Folder = "sent" if address == sender else "inbox"
+        hidden = [("Bcc", bcc)] if folder == "sent" else []
+        number = next(self._numbers)
+        ingest.ingest(
+            connection,
+            self.accounts[address],
+            [
+                ProviderMessage(
+                    f"m{number}",
+                    f"t{number}",
+                    self.now,
+                    folder,
+                    tuple((name, value) for name, value in (*headers, *hidden) if value),
+                    text=f"Text of {key}.",
+                    snippet=f"Text of {key}.",
+                )
+            ],
+            authserv_id="mx.google.com",
+            now=self.now,
+            retention=timedelta(days=365),
+        )
 
     # --- looking ---
 

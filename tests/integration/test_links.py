@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -157,6 +158,39 @@ def test_a_closed_item_is_linked_by_hand(office: Office) -> None:
     conversation = office.mail("m1", TOM, ADA)
     office.link(ADA, conversation, won)
     assert office.linked(conversation) == "deal/d9"
+
+
+def test_a_link_by_hand_waits_for_mail_that_is_being_read_and_is_told_what_that_linked(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    office.crm.change("deal", "d3", {"status": "lost"})
+    office.refresh()
+    answers: list[str] = []
+
+    def link() -> None:
+        try:
+            office.link(ADA, conversation, office.ref("deal", "d1"))
+        except Conflict as refusal:
+            answers.append(refusal.reason)
+
+    person = threading.Thread(target=link)
+    with office.receiving("m2", TOM, ADA, subject="Re: Prices", answers="m1"):
+        person.start()
+        person.join(timeout=0.3)
+        assert person.is_alive()
+    person.join(timeout=10)
+    assert answers == ["already_linked"]
+    assert office.linked(conversation) == "deal/d2"
+
+
+def test_an_item_that_is_deleted_while_mail_is_linked_to_it_ends_that_link(office: Office) -> None:
+    office.crm.delete("deal", "d1")
+    crm = threading.Thread(target=office.refresh)
+    with office.receiving("m1", BEA, ADA):
+        crm.start()
+        crm.join(timeout=0.3)
+        assert crm.is_alive()
+    crm.join(timeout=10)
+    assert office.linked(office.conversation_of("m1")) is None
 
 
 # --- unlink ---
