@@ -19,8 +19,8 @@ def objection(node: Node, target: Block, ours: Ours) -> Why | None:
     """
     source = node.block
     is_meeting = meets(node)
-    if is_meeting and source.base is target.base:
-        return "counterparts"  # they are together already: nobody gains a right by answering both
+    if is_meeting and (target.parent is not None or source.base is target.base):
+        return "claims"  # who answers both gives no rights over the one, and takes none over the other
     if source.founder.failed or (target.founder.failed and is_meeting):
         return "sender_failed"
     if absorbed(node, target) is not None:
@@ -53,20 +53,14 @@ def absorbed(node: Node, target: Block) -> Home | None:
     source = node.block
     if source.parent is not None or source is target.base:
         return None
-    if target.parent is None:
-        return target.home if survivor(source, target) is source else source.home
-    return None if any(each.is_root for each in source.nodes if each is not node) else source.home
+    return target.home if target.parent is None and survivor(source, target) is source else source.home
 
 
 def unite(node: Node, target: Block) -> Block:
     """Make one block of the message's own and the target; return it, in the place that it takes."""
     source = node.block
     node.is_root = False
-    place = target
-    if source.parent is None and target.parent is None:
-        place = survivor(source, target)
-    elif source.parent is None and any(each.is_root for each in source.nodes):
-        place = source  # a conversation of its own; the target hung on another without rights, and leaves it
+    place = survivor(source, target) if source.parent is None and target.parent is None else target
     # One of the two may hang on the other.
     top = [block for block in place.chain() if block in (source, target)][-1]
     parent, is_by_sender, stored_for, home = top.parent, top.is_by_sender, top.stored_for, top.home

@@ -866,6 +866,16 @@ def test_a_block_that_moves_takes_what_hangs_on_it_along() -> None:
         assert groups(threads) == {together("m"), together("n", "r", "s")}
 
 
+def test_a_conversation_does_not_become_part_of_another_by_an_answer_to_what_hangs_there() -> None:
+    threads = new()
+    place(threads, mail("m", BEA, ADA), ADA)
+    place(threads, mail("r", BEA, CAN, refs=["m"], at=5), CAN)
+    place(threads, mail("n", BEA, CAN, subject="Other", at=6), CAN)
+    placed = place(threads, mail("x", CAN, BEA, subject="Both", refs=["r", "n"], answers="n", at=9), CAN)
+    assert groups(threads) == {together("m", "r"), together("n", "x")}
+    assert [pair.why for pair in placed.pairs] == ["claims"]
+
+
 def test_w2_counts_for_the_message_it_answers_first() -> None:
     messages = [
         copy_in(mail("m", BEA, ADA), ADA),

@@ -58,8 +58,8 @@ def test_any_order_of_arrival_gives_the_same_conversations(seed: int, random: Ra
     assert groups(got) == groups(wanted)
 
 
-# The same examples in every run: about once in 10,000 orders an account is later granted a right than in another, when a
-# copy of a proved sender comes after the answers to it.
+# The same examples in every run: in one of about 10,000 orders an account misses a right it has in the others, when the
+# sender's copy comes after the answers to it.
 @given(SEEDS, st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_any_order_of_arrival_gives_the_same_rights(seed: int, random: Random) -> None:
