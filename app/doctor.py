@@ -60,7 +60,7 @@ def account_findings(health: AccountHealth, now: datetime, poll_quiet_s: int) ->
         return
     late = timedelta(seconds=LATE_POLLS * poll_quiet_s)
     last = max((at for at in (health.last_sync_at, health.state_since) if at is not None), default=None)
-    if state == "live" and last is not None and now - last > late and health.throttled_until is None:
+    if state == "live" and last is not None and now - last > late:
         yield Finding(address, "sync_late", "The mailbox was not read for two poll periods. Is a worker running?")
     if health.subscription_expires_at is None or health.subscription_expires_at <= now:
         yield Finding(address, "pushes_off", "There is no registration for pushes; new mail waits for the poll.")

@@ -145,8 +145,10 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
     except ProviderError as error:
         _account_failed(installation, team_id, account_id, error)
         return
-    except (NotFound, Conflict) as error:  # deleted, or another worker moved on: it has the newer position
+    except (NotFound, Conflict) as error:  # deleted, or another worker moved on, who may not know of this hint
         log.info("sync_superseded", account=account_id, error=type(error).__name__)
+        with database.for_team(team_id) as connection:
+            queue.hint_accounts(connection, [account_id])
         return
     with database.for_team(team_id) as connection:
         hint = queue.synced(connection, account_id, hint.generation)
@@ -167,6 +169,8 @@ def wake_account(installation: Installation, team_id: int, account_id: int) -> N
 
 def renew_subscription(installation: Installation, team_id: int, account_id: int) -> None:
     """Renew one account's registration for pushes, and read what came before it stood."""
+    if not _may_ask(installation, team_id, account_id):
+        return
     try:
         subscriptions.renew(installation, team_id, account_id)
     except ProviderError as error:
@@ -178,6 +182,8 @@ def renew_subscription(installation: Installation, team_id: int, account_id: int
 
 def audit_account(installation: Installation, team_id: int, account_id: int) -> None:
     """Compare the last 48 hours of one mailbox with what was discovered."""
+    if not _may_ask(installation, team_id, account_id):
+        return
     try:
         missing = sync.audit_account(installation, team_id, account_id, AUDIT_WINDOW)
     except ProviderError as error:
@@ -187,6 +193,16 @@ def audit_account(installation: Installation, team_id: int, account_id: int) -> 
         log.warning("audit_found_missing", account=account_id, missing=missing)
         with installation.database.for_team(team_id) as connection:
             queue.hint_accounts(connection, [account_id])
+
+
+def _may_ask(installation: Installation, team_id: int, account_id: int) -> bool:
+    """Whether an account is there and read, and its provider did not ask us to wait; a schedule asks again later."""
+    with installation.database.for_team(team_id) as connection:
+        account = accounts.account_by_id(connection, account_id)
+        throttled_until = accounts.throttled_until(connection, account_id)
+    if account is None or account.state not in accounts.WORKING_STATES:
+        return False
+    return throttled_until is None or throttled_until <= installation.clock.now()
 
 
 # --- one note ---
@@ -239,8 +255,10 @@ def audit_windows(installation: Installation) -> None:
 
 def purge_bodies(installation: Installation) -> None:
     """Erase message texts whose retention is over."""
-    with installation.database.without_team() as connection:
-        lookups.purge_bodies(connection, installation.clock.now(), SCHEDULE_LIMIT)
+    erased = SCHEDULE_LIMIT
+    while erased == SCHEDULE_LIMIT:  # a day of a big installation is more than one transaction should hold
+        with installation.database.without_team() as connection:
+            erased = lookups.purge_bodies(connection, installation.clock.now(), SCHEDULE_LIMIT)
 
 
 # --- what errors lead to ---
@@ -262,6 +280,8 @@ def _account_failed(installation: Installation, team_id: int, account_id: int, e
         until = now + timedelta(seconds=_wait_s(action, error, failures)) if action.again else None
         if action.state is not None:
             accounts.set_state(connection, account_id, action.state, now, reason=action.state, throttled_until=until)
+        elif until is not None:
+            accounts.throttle(connection, account_id, until)
         if until is not None:
             _wake(connection, installation, team_id, account_id, until)
 

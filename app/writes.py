@@ -39,7 +39,7 @@ def bring_up_to_date(installation: Installation, team_id: int, write_id: int) ->
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
         note = crm.lock_note(connection, write_id)
-        if note is None or note.written >= note.wanted:
+        if note is None or note.written >= note.wanted or note.state == "parked":
             return None
         plan = _plan(connection, installation, note)
         if _is_settled(plan):
@@ -52,8 +52,7 @@ def bring_up_to_date(installation: Installation, team_id: int, write_id: int) ->
         connection_row = crm.connection_row(connection, note.ref.connection_id)
     if connection_row is None:
         return None
-    written = _apply(installation.open_crm(installation.crm_connection(connection_row)), plan)
-    reads = int(plan.unfinished and plan.note.written_id is None)
+    written, reads = _apply(installation.open_crm(installation.crm_connection(connection_row)), plan)
     with installation.database.for_team(team_id) as connection:
         again = _settle(connection, plan, written, installation.clock.now(), reads=reads, writes=1)
     return installation.clock.now() if again else None
@@ -108,20 +107,32 @@ def _is_settled(plan: Plan) -> bool:
     return plan.note.written_id is not None and plan.digest == plan.note.content_digest
 
 
-def _apply(adapter: CrmAdapter, plan: Plan) -> WrittenLink | None:
+def _apply(adapter: CrmAdapter, plan: Plan) -> tuple[WrittenLink | None, int]:
+    """Make the CRM hold what was planned; return what it holds, and how often it was only asked."""
     written = WrittenLink(plan.note.written_id) if plan.note.written_id else None
-    if written is None and plan.unfinished:
-        written = adapter.find_link(plan.write or _marked(plan.note))
     if plan.write is None:
-        if written is not None:
-            adapter.remove_link(written, plan.note.ref)
-        return None
+        found, reads = _left_behind(adapter, plan)
+        for link in (written, found):
+            if link is not None:
+                adapter.remove_link(link, plan.note.ref)
+        return None, reads
     if written is not None:
         try:
-            return adapter.update_link(written, plan.write)
+            return adapter.update_link(written, plan.write), 0
         except Gone:  # somebody deleted the note in the CRM; the link still stands, so it is written afresh
             pass
-    return adapter.write_link(plan.write)
+    found, reads = _left_behind(adapter, plan)
+    return (adapter.write_link(plan.write) if found is None else adapter.update_link(found, plan.write)), reads
+
+
+def _left_behind(adapter: CrmAdapter, plan: Plan) -> tuple[WrittenLink | None, int]:
+    """Look for what an earlier run may have written without hearing the answer; return it and how often was asked."""
+    if not plan.unfinished:
+        return None, 0
+    try:
+        return adapter.find_link(plan.write or _marked(plan.note)), 1
+    except Gone:  # the item went with all its notes
+        return None, 1
 
 
 def _marked(note: crm.CrmWrite) -> LinkWrite:

@@ -257,6 +257,13 @@ def failed(connection: sa.Connection, account_id: int, error: str) -> int:
     )
 
 
+def throttle(connection: sa.Connection, account_id: int, until: datetime) -> None:
+    """Ask the provider nothing about an account before then; its state stays, for it is not at fault."""
+    connection.execute(
+        sa.text("UPDATE account SET throttled_until = :until WHERE id = :id"), {"id": account_id, "until": until}
+    )
+
+
 def reconnect(connection: sa.Connection, account_id: int, address: str, *, auto_link: bool, now: datetime) -> None:
     """Let an account whose owner consented again go on from where it was, under the address it has now."""
     connection.execute(

@@ -113,7 +113,9 @@ def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple
         on_conflict=(
             "(team_id, conversation_id, crm_connection_id, kind, external_id)"
             " DO UPDATE SET wanted = crm_write.wanted + 1, state = CASE crm_write.state"
-            " WHEN 'intended' THEN 'intended' ELSE 'wanted' END, attempts = 0, next_at = NULL, error = ''"
+            # What was parked may have been written all the same: it is looked for first, like an open intent.
+            " WHEN 'intended' THEN 'intended' WHEN 'parked' THEN 'intended' ELSE 'wanted' END,"
+            " attempts = 0, next_at = NULL, error = ''"
         ),
     )
     return [row.id for row in rows]

@@ -1,7 +1,7 @@
 """StubMail: a mail provider in memory that implements the port and does as it is told.
 
-Its cursor is a position in the log of a mailbox, or, while a snapshot is read, `pinned|since|offset`. As with a provider,
-every page's cursor may be kept and gone on from.
+Its cursor is a position in the log of a mailbox, or, while a snapshot is read, `pinned|since|offset`. As with a
+provider, every page's cursor may be kept and gone on from.
 """
 
 from __future__ import annotations
