@@ -139,10 +139,10 @@ def decide_all(
     )
 
 
-def record_only(connection: sa.Connection, team_id: int, conversation: Conversation, now: datetime) -> None:
-    """Store how a conversation stands now without acting on it: after a person changed something."""
-    given = inputs(connection, [conversation], surroundings(connection))[0]
-    decisions.record(connection, team_id, [(conversation.id, digest(given), decide(given))], now)
+def record_only(connection: sa.Connection, team_id: int, conversations: Sequence[Conversation], now: datetime) -> None:
+    """Store how conversations stand now without acting on it: after a person changed something."""
+    stand = inputs(connection, conversations, surroundings(connection))
+    decisions.record(connection, team_id, [(each.conversation.id, digest(each), decide(each)) for each in stand], now)
 
 
 def apply_decisions(

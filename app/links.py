@@ -62,6 +62,7 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
     refusal = _link_one(connection, acting, seen, item, move=move)
     if refusal is not None:
         raise refusal
+    _record(connection, acting, [conversation_id])
 
 
 def bulk_link(
@@ -86,6 +87,7 @@ def bulk_link(
             linked.append(conversation_id)
         else:
             not_linked[conversation_id] = refusal.reason
+    _record(connection, acting, linked)
     return BulkResult(acting.batch_id, tuple(linked), not_linked)
 
 
@@ -100,8 +102,7 @@ def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
         raise Conflict("not_linked")
     _take_off(connection, acting, seen.conversation, primary, why="unlinked")
     audit(connection, acting, "unlink", seen.conversation, {"item": str(primary.ref)}, [primary.ref])
-    (now,) = conversations.load(connection, [conversation_id])
-    record_only(connection, acting.team_id, now, acting.now)
+    _record(connection, acting, [conversation_id])
 
 
 def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
@@ -268,13 +269,18 @@ def _take_off(
     want_notes(connection, acting.team_id, {(conversation.id, primary.ref)})
 
 
+def _record(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> list[Conversation]:
+    """Store how conversations stand, so that what is told of them fits; return them."""
+    now = conversations.load(connection, conversation_ids)
+    record_only(connection, acting.team_id, now, acting.now)
+    return now
+
+
 def _settle(
     connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int], stood: Collection[tuple[int, ItemRef]]
 ) -> None:
     """Store how conversations stand after something was taken back, and look at their notes of before and now."""
-    now = conversations.load(connection, conversation_ids)
-    for conversation in now:
-        record_only(connection, acting.team_id, conversation, acting.now)
+    now = _record(connection, acting, conversation_ids)
     stands = {(conversation.id, link.ref) for conversation in now for link in conversation.links if link.is_primary}
     want_notes(connection, acting.team_id, stands | set(stood))
 

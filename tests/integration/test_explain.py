@@ -189,8 +189,7 @@ def test_the_subject_is_that_of_the_first_message_the_reader_may_read(office: Of
 def test_a_bcc_recipient_is_told_to_the_sender_alone(office: Office) -> None:
     conversation = office.mail("m1", ADA, BEA, bcc=SECRET)
     assert office.decision(conversation).decision.params["n"] == 2
-    office.link(ADA, conversation, office.ref("deal", "d1"))
-    mine, others = told(office, ADA, conversation), told(office, CAN, conversation)
+    mine, others = told(office, ADA, conversation), told(office, DAN, conversation)
     assert {candidate["id"] for candidate in mine["decision"]["candidates"]} == {"d1", "d9"}
     assert mine["decision"]["sentence"] == "Bea and Carla have 2 open items. Choose one."
     assert {person["name"] for person in mine["persons"]} == {"Bea", "Carla"}
@@ -206,8 +205,7 @@ def test_a_decision_on_a_bcc_recipient_alone_names_nobody_to_others(office: Offi
     office.refresh()
     conversation = office.mail("m1", ADA, "nora@kestrel.test", bcc=SECRET)
     assert office.decision(conversation).decision.reason == "item_closed"
-    office.link(ADA, conversation, office.ref("deal", "d1"))
-    found = told(office, CAN, conversation)
+    found = told(office, DAN, conversation)
     assert found["decision"]["sentence"] == "the item is closed; only open items are linked automatically."
     assert found["decision"]["candidates"] == []
     everything = json.dumps(found)
@@ -248,6 +246,13 @@ def test_a_private_conversation_of_another_member_is_answered_like_an_unknown_on
         assert links.see(connection, office.members[ADA], [0]) == {}
     sa.event.remove(office.database.engine, "before_cursor_execute", listener)
     assert [statement for statement in asked_of_private if "set_config" not in statement] == statements
+
+
+def test_the_history_names_a_bcc_recipient_to_the_sender_alone(office: Office) -> None:
+    conversation = office.mail("m1", ADA, BEA, bcc=SECRET)
+    office.link(ADA, conversation, office.ref("deal", "d1"))
+    assert told(office, ADA, conversation)["history"][0]["sentence"] == "Bea and Carla have 2 open items. Choose one."
+    assert told(office, CAN, conversation)["history"][0]["sentence"] == "Bea has some open items. Choose one."
 
 
 # --- the doctor ---
