@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal
 
+import pytest
 import sqlalchemy as sa
 
 from app import ingest, links, mirror
+from app.errors import RequestRefused
 from app.links import Acting, Seen
 from app.model import Account, AccountKind, Conversation, Folder, ItemRef, Level, Member, ProviderMessage
 from app.ports import ConnectedMailbox, CrmConnection
@@ -24,6 +26,7 @@ from app.testing.fakes import MemoryCredentials, SteppedClock
 
 ADA, CAN, DAN, EVE = (f"{name}@northwind.test" for name in ("ada", "can", "dan", "eve"))
 BEA, TOM = "bea@acme.test", "tom@brightwater.test"
+SOMEBODY = "somebody@else.test"
 PROVEN_FALSE = ("Authentication-Results", "mx.google.com; dmarc=fail (p=REJECT) header.from=acme.test")
 
 
@@ -203,6 +206,15 @@ class Office:
         primary = self.load(conversation_id).primary_link
         return str(primary.ref) if primary else None
 
+    def is_dismissed(self, conversation_id: int) -> bool:
+        """Say whether a conversation was dismissed and has no new candidate."""
+        with self.database.for_team(self.team_id) as connection:
+            return conversation_id in links.dismissed(connection, [self.load(conversation_id)])
+
+    def tombstones(self, conversation_id: int) -> list[str]:
+        """Return what was taken off a conversation, as deal/d1."""
+        return [str(tombstone.ref) for tombstone in self.load(conversation_id).tombstones]
+
     def decision(self, conversation_id: int) -> StoredDecision:
         """Return the current decision on a conversation."""
         with self.database.for_team(self.team_id) as connection:
@@ -280,3 +292,25 @@ class Office:
     def seen(self, connection: sa.Connection, email: str, conversation_id: int) -> Seen:
         """Return a conversation as a member sees it."""
         return links.see(connection, self.members[email], [conversation_id])[conversation_id]
+
+
+def northwind(database: Database, team: Callable[..., int]) -> Office:
+    """Ada and Can have mailboxes; Dan is an administrator without one. Bea has one open deal, Tom two."""
+    made = Office(database, team("Northwind"))
+    made.mailbox(ADA)
+    made.mailbox(CAN)
+    made.member(DAN, "admin")
+    made.person("p1", "Bea", BEA)
+    made.person("p2", "Tom", TOM)
+    made.deal("d1", "Rollout", "p1")
+    made.deal("d2", "Refit", "p2")
+    made.deal("d3", "Spa", "p2")
+    made.refresh()
+    return made
+
+
+def refused(act: Callable[[], object]) -> tuple[type[RequestRefused], str]:
+    """Do what is refused; return the class of the refusal and its reason."""
+    with pytest.raises(RequestRefused) as caught:
+        act()
+    return type(caught.value), caught.value.reason
