@@ -62,7 +62,6 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
     refusal = _link_one(connection, acting, seen, item, move=move)
     if refusal is not None:
         raise refusal
-    _record(connection, acting, [conversation_id])
 
 
 def bulk_link(
@@ -87,7 +86,6 @@ def bulk_link(
             linked.append(conversation_id)
         else:
             not_linked[conversation_id] = refusal.reason
-    _record(connection, acting, linked)
     return BulkResult(acting.batch_id, tuple(linked), not_linked)
 
 

@@ -94,7 +94,7 @@ def test_linking_by_hand_says_who_did_it_and_asks_for_the_note(office: Office) -
     assert primary.made_by == office.members[ADA].id
     assert office.wanted(conversation) == {"deal/d2": 1}
     assert office.trail(conversation) == [("link", office.members[ADA].id)]
-    assert office.decision(conversation).decision.reason == "follows_conversation"
+    assert office.decision(conversation).decision.reason == "several_open_items"  # why a person had to
 
 
 def test_a_link_elsewhere_needs_a_confirmation_that_can_name_both(office: Office) -> None:
