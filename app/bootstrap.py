@@ -13,7 +13,7 @@ import procrastinate
 import psycopg
 from flask import Flask
 
-from app import jobs, registry
+from app import jobs, pulling, registry
 from app.installation import Installation, SystemClock
 from app.ports import Clock, CrmAdapter, CrmConnection, MailConnector, Services
 from app.settings import Settings
@@ -69,11 +69,16 @@ def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Fl
 
 
 class Worker:
-    """Runs jobs until it is stopped: in the foreground, or on a thread of its own (demo, tests)."""
+    """Runs jobs, and pulls notifications where a provider cannot push, until it is stopped.
+
+    In the foreground, or on a thread of its own (demo, tests). Raises SettingsError when a source is set up wrong.
+    """
 
     def __init__(self, installation: Installation, url: str, *, concurrency: int | None = None) -> None:
         self._concurrency = concurrency or installation.settings.worker_concurrency
         # Jobs hold a connection each; without as many as run at once they would wait for one another.
+        self._installation = installation
+        self._sources = pulling.sources(installation)
         self._app = procrastinate.App(connector=_connector(url))
         jobs.add_tasks(self._app, installation)
         self._thread: threading.Thread | None = None
@@ -105,7 +110,10 @@ class Worker:
 
     async def _run(self, *, install_signal_handlers: bool, ready: threading.Event | None = None) -> None:
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="job") as executor:
+        with (
+            pulling.pulling(self._installation, self._sources),
+            ThreadPoolExecutor(self._concurrency, thread_name_prefix="job") as executor,
+        ):
             loop.set_default_executor(executor)
             async with self._app.open_async():
                 self._loop = loop

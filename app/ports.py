@@ -6,7 +6,7 @@ do. Everything it needs from threadlink comes through the small protocols below,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -239,6 +239,38 @@ class MailConnector(Protocol):
 
     def fetch(self, mailbox: Mailbox, provider_ids: Sequence[str]) -> list[FetchOutcome]:
         """Read at most `capabilities.batch_size` messages, one outcome each, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A batch of notifications that were fetched; empty when none came for a while.
+
+    `acknowledge` is called once their hints are committed. Without it they come again, which is harmless.
+    """
+
+    notifications: tuple[Notification, ...]
+    acknowledge: Callable[[], None]
+    unreadable: int = 0  # messages left out: acknowledged as well, for sending them again would not help
+
+
+class NotificationSource(Protocol):
+    """Where notifications are fetched by an installation that the provider cannot push to."""
+
+    def pull(self, stop: Callable[[], bool]) -> Iterator[Pulled]:
+        """Yield batches until stop() is true; it may wait minutes for the next one.
+
+        Raises ProviderError; whoever pulls calls it again after a while.
+        """
+        ...
+
+
+@runtime_checkable
+class PullingConnector(Protocol):
+    """What a MailConnector offers besides when its provider's notifications can be fetched."""
+
+    def pull_source(self) -> NotificationSource | None:
+        """Return where to fetch them, or None when that is not set up. Raises SettingsError when it is set up wrong."""
         ...
 
 
