@@ -21,6 +21,7 @@ from app.ports import (
     LockedCredentials,
     Mailbox,
     MailCapabilities,
+    NotificationSource,
     PushRequest,
     Subscription,
 )
@@ -29,6 +30,7 @@ from connectors.mail.gmail.auth import GmailAuth
 from connectors.mail.gmail.changes import MailboxChanges
 from connectors.mail.gmail.failures import PROVIDER
 from connectors.mail.gmail.normalize import EPOCH
+from connectors.mail.gmail.pull import PubSubPull
 from connectors.mail.gmail.push import PushReader
 from connectors.mail.gmail.quota import Quota
 from connectors.mail.gmail.reading import MessageReader
@@ -87,6 +89,10 @@ class GmailConnector:
     def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
         """Verify and decode what Pub/Sub pushed."""
         return self._push.read(request)
+
+    def pull_source(self) -> NotificationSource | None:
+        """Return the Pub/Sub subscription, when GMAIL_PUBSUB_CREDENTIALS says who may pull it."""
+        return PubSubPull(self._settings, self._clock) if self._settings.pubsub_credentials else None
 
     def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
         """Start the consent of one Google account."""

@@ -1,5 +1,7 @@
 """Reads what Pub/Sub pushes: is it Google's, and which mailbox does it name. No mail API is called here.
 
+What is pulled instead (pull.py) holds the same messages and is read by read_message().
+
 The token is verified with Google's certificates, which are kept for a day. Keys that cannot be fetched again stay in
 use; a key id nobody knows is looked for once a minute at most, whoever asks (threats.md W1). Vendor page:
 cloud.google.com/pubsub/docs/authenticate-push-subscriptions
@@ -106,13 +108,14 @@ class PushReader:
         Raises NotificationForged, NotificationMalformed or VerificationUnavailable.
         """
         self._verify(request.headers.get("authorization", ""))
-        data, subscription = _unwrap(request)
-        if self._settings.subscription and subscription not in {"", self._settings.subscription}:
+        body = _json_object(request.body)
+        is_wrapped = "message" in body
+        name = (
+            body.get("subscription", "") if is_wrapped else request.headers.get("x-goog-pubsub-subscription-name", "")
+        )
+        if self._settings.subscription and name not in ("", self._settings.subscription):
             raise NotificationForged("The push belongs to another subscription")
-        address, position = data.get("emailAddress"), data.get("historyId")
-        if not isinstance(address, str) or not 3 <= len(address) <= 320 or "@" not in address:
-            raise NotificationMalformed("The push names no mailbox")
-        return [Notification(PROVIDER, address.strip().lower(), _position(position))]
+        return [read_message(body["message"]) if is_wrapped else _notification(body)]
 
     def _verify(self, authorization: str) -> None:
         scheme, _, token = authorization.partition(" ")
@@ -163,17 +166,20 @@ def _certificates(http: OutgoingHttp, url: str) -> Mapping[str, str]:
     return keys
 
 
-def _unwrap(request: PushRequest) -> tuple[dict[str, Any], str]:
-    """Return Gmail's data and the subscription's name, from Pub/Sub's envelope or from the bare body."""
-    body = _json_object(request.body)
-    if "message" not in body:
-        return body, request.headers.get("x-goog-pubsub-subscription-name", "")
-    message = body["message"]
+def read_message(message: object) -> Notification:
+    """Return the mailbox that a message of Pub/Sub names, pushed or pulled. Raises NotificationMalformed."""
     data = message.get("data") if isinstance(message, dict) else None
     if not isinstance(data, str):
         raise NotificationMalformed("The push carries no data")
-    subscription = body.get("subscription", "")
-    return _json_object(_decode(data)), subscription if isinstance(subscription, str) else "?"
+    return _notification(_json_object(_decode(data)))
+
+
+def _notification(data: Mapping[str, Any]) -> Notification:
+    address = data.get("emailAddress")
+    # What cannot be printed (NUL, half a surrogate pair) cannot be stored either.
+    if not isinstance(address, str) or not 3 <= len(address) <= 320 or "@" not in address or not address.isprintable():
+        raise NotificationMalformed("The push names no mailbox")
+    return Notification(PROVIDER, address.strip().lower(), _position(data.get("historyId")))
 
 
 def _json_object(content: bytes) -> dict[str, Any]:

@@ -30,13 +30,18 @@ class GmailSettings(BaseSettings):
         description="Pub/Sub topic in the same project, projects/P/topics/T; empty means mailboxes are only polled.",
     )
     subscription: str = Field(
-        default="", description="Pub/Sub subscription that pushes to us, projects/P/subscriptions/S; empty accepts any."
+        default="",
+        description="Pub/Sub subscription that pushes or is pulled, projects/P/subscriptions/S; empty accepts any.",
     )
     push_audience: str = Field(
         default="", description="Audience of push tokens; empty means PUBLIC_BASE_URL/webhooks/gmail."
     )
     push_service_account: str = Field(
         default="", description="Service account that signs the pushes; without it every push is refused."
+    )
+    pubsub_credentials: str = Field(
+        default="",
+        description="Key file (JSON) of a service account that pulls the subscription; empty waits for pushes.",
     )
     api_url: str = Field(default="https://gmail.googleapis.com", description="Gmail API endpoint.")
     batch_url: str = Field(default="https://gmail.googleapis.com/batch/gmail/v1", description="Gmail batch endpoint.")
@@ -49,6 +54,9 @@ class GmailSettings(BaseSettings):
         default="https://www.googleapis.com/oauth2/v1/certs",
         description="Google's signing certificates, as key id to PEM.",
     )
+    pubsub_url: str = Field(
+        default="https://pubsub.googleapis.com", description="Pub/Sub endpoint, for a subscription that is pulled."
+    )
     units_per_minute: int = Field(
         default=4500, ge=2000, description="Quota units spent on one mailbox in a minute; Google allows 6,000."
     )
@@ -56,7 +64,9 @@ class GmailSettings(BaseSettings):
     retry_batch_size: int = Field(default=10, ge=1, le=50, description="Messages in a batch that is tried again.")
     timeout_s: int = Field(default=30, ge=1, le=300, description="Seconds Gmail may take to answer.")
 
-    @field_validator("api_url", "batch_url", "authorize_url", "token_url", "revoke_url", "certificates_url")
+    @field_validator(
+        "api_url", "batch_url", "authorize_url", "token_url", "revoke_url", "certificates_url", "pubsub_url"
+    )
     @classmethod
     def _is_address(cls, value: str) -> str:
         parts = urlsplit(value)

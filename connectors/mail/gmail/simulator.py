@@ -29,6 +29,7 @@ from connectors.mail.gmail.simulator_google import (
 )
 from connectors.mail.gmail.simulator_http import Call, Reply, SimulatorServer, error_reply, json_reply
 from connectors.mail.gmail.simulator_mailbox import FOLDER_LABELS, SimulatedMailbox
+from connectors.mail.gmail.simulator_pubsub import JWT_GRANT, PulledSubscription
 from connectors.mail.gmail.simulator_push import PushDelivery
 
 PUSH_AUDIENCE = "https://threadlink.test/webhooks/gmail"
@@ -51,12 +52,18 @@ class GmailSimulator:
         self._consents = Consents(self.signer)
         self._lock = threading.RLock()
         self._pushes = PushDelivery(self._push_headers)
+        self.pulled: PulledSubscription | None = None
         self._push_token: tuple[datetime, str, str] | None = None  # when, key id, token
         self._pushed_at: dict[str, datetime] = {}
         self._held: list[tuple[datetime | None, str, bytes]] = []  # due (None: with the next), mailbox, push
         self._made = 0
 
     # --- life ---
+
+    def pull_instead_of_push(self) -> PulledSubscription:
+        """Keep notifications until they are pulled instead of pushing them; call it before start()."""
+        self.pulled = PulledSubscription(SUBSCRIPTION, self._faults)
+        return self.pulled
 
     def start(self, clock: Clock) -> Mapping[str, str]:
         """Start serving; return the settings that point the connector here."""
@@ -80,26 +87,29 @@ class GmailSimulator:
             "GMAIL_REVOKE_URL": f"{url}/revoke",
             "GMAIL_CERTIFICATES_URL": f"{url}/oauth2/v1/certs",
             "GMAIL_UNITS_PER_MINUTE": str(NO_LIMIT),
+            **(self.pulled.start(url, clock) if self.pulled else {}),
         }
 
     def stop(self) -> None:
         """Stop serving and pushing."""
         self._pushes.stop()
         self._server.stop()
+        if self.pulled is not None:
+            self.pulled.stop()
 
     def push_to(self, url: str) -> None:
         """Send pushes to this URL from now on."""
         self._pushes.url = url
 
     def settle(self) -> None:
-        """Return when every push so far was answered or given up; a late one counts when its time has come."""
+        """Return when every push so far was answered (pulled: acknowledged) or given up; a late one once it is due."""
         with self._lock:
             now = self._clock.now()
             due = [held for held in self._held if held[0] is not None and held[0] <= now]
             self._held = [held for held in self._held if held not in due]
         for _, _, body in due:
-            self._pushes.send(body)
-        self._pushes.settle()
+            self._send(body)
+        (self.pulled or self._pushes).settle()
 
     # --- mailboxes ---
 
@@ -242,13 +252,16 @@ class GmailSimulator:
         if self._faults.take("out_of_order_push", mailbox.address):
             self._held.append((None, mailbox.address, body))
             return
-        self._pushes.send(body)
+        self._send(body)
         if self._faults.take("duplicate_push", mailbox.address):
-            self._pushes.send(body)
+            self._send(body)
         overtaken = [held for held in self._held if held[0] is None and held[1] == mailbox.address]
         self._held = [held for held in self._held if held not in overtaken]
         for _, _, held_body in overtaken:
-            self._pushes.send(held_body)
+            self._send(held_body)
+
+    def _send(self, body: bytes) -> None:
+        (self.pulled or self._pushes).send(body)
 
     def _body_for(self, mailbox: SimulatedMailbox) -> bytes:
         as_text = self._faults.take("string_history_id", mailbox.address) is not None
@@ -295,6 +308,8 @@ class GmailSimulator:
             if self._faults.take("certs_down"):
                 return error_reply(503, "backendError", "Backend Error")
             return json_reply(self.signer.certificates(), Cache_Control="public, max-age=21600")
+        if self.pulled is not None and call.path.startswith("/v1/projects/") and call.method == "POST":
+            return self.pulled.answer(call)
         if call.path == "/token" and call.method == "POST":
             return self._token(call)
         if call.path == "/revoke" and call.method == "POST":
@@ -310,10 +325,13 @@ class GmailSimulator:
             return json_reply({"error": "invalid_client", "error_description": "Unauthorized"}, 401)
         if self._faults.take("token_endpoint_down"):
             return error_reply(503, "backendError", "Backend Error")
+        form = _form(call)
         with self._lock:
             user_ids = {address: mailbox.user_id for address, mailbox in self._mailboxes.items()}
             try:
-                return json_reply(self._consents.token(_form(call), user_ids, self._clock.now()))
+                if self.pulled is not None and form.get("grant_type") == JWT_GRANT:
+                    return json_reply(self.pulled.token(form))
+                return json_reply(self._consents.token(form, user_ids, self._clock.now()))
             except ConsentRefusedError as error:
                 status = 401 if str(error) == "invalid_client" else 400
                 return json_reply({"error": str(error), "error_description": "Refused by the simulator."}, status)

@@ -47,6 +47,8 @@ FAULTS: Mapping[str, str] = {
     "string_history_id": "a push names the history id as text",
     "unwrapped_push": "a push comes without Pub/Sub's envelope",
     "forged_push": "a push is signed by somebody else",
+    "pull_refused": "a pull of the subscription is refused: status (503)",
+    "acknowledge_refused": "an acknowledgement of pulled messages is refused: status (503)",
     # At once:
     "history_expired": "every cursor given out so far expires",
     "token_revoked": "the owner withdraws the consent",
