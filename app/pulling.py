@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from app.store import queue
 FIRST_WAIT_S = 3.0
 LONGEST_WAIT_S = 300.0
 REST_S = 0.2  # after nothing came, against a source that answers so at once
+HELD_S = 20.0  # a request that waited this long for news was heard: proxies hang up on whoever is silent
 STOP_WITHIN_S = 2.0  # enough to acknowledge a batch at hand
 
 log = structlog.get_logger(__name__)
@@ -63,6 +65,7 @@ def pull_until(stop: threading.Event, installation: Installation, provider: str,
     """Pull until `stop` is set; after a failure wait seconds, doubling with each one in a row up to five minutes."""
     failures = 0
     while not stop.is_set():
+        asked_at = time.monotonic()
         try:
             for pulled in source.pull(stop.is_set):
                 _store(installation, provider, pulled)
@@ -70,7 +73,10 @@ def pull_until(stop: threading.Event, installation: Installation, provider: str,
                 failures = 0
                 if not pulled.notifications:
                     stop.wait(REST_S)
+                asked_at = time.monotonic()
         except Exception as error:  # noqa: BLE001 - a thread that ended would leave the process without pulls, unnoticed
+            if time.monotonic() - asked_at > HELD_S:
+                failures = 0
             wait_s = _wait_s(error, failures)
             failures += 1
             _report(provider, error, wait_s)

@@ -129,6 +129,15 @@ def test_a_success_begins_the_waits_anew(installation: Installation, steps: list
     assert stop.waits[4] <= 3
 
 
+def test_a_request_that_was_cut_off_after_a_long_silence_is_soon_made_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "HELD_S", -1.0)
+    stop = Stop(8)
+    run(stop, installation, *[Unavailable()] * 8)
+    assert max(stop.waits) <= 3
+
+
 def test_what_the_provider_asks_for_is_waited(installation: Installation) -> None:
     stop = Stop(1)
     run(stop, installation, RateLimited(retry_after_s=90))
