@@ -1,8 +1,8 @@
 """P4: messages a second from a provider's page to stored conversation and decision, the connector in this process.
 
 The reference writes the very same rows into the same tables, as the same role under the same row-level security, with
-executemany and without any logic. Both work on tables that hold mail already and were analysed, as autovacuum does within
-seconds: plans made for empty tables are no measure of either.
+executemany and without any logic. Both work on tables that hold mail already and were analysed, as autovacuum does
+within seconds: plans made for empty tables are no measure of either.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _analyse(url: str) -> None:
 
 
 def _write_without_logic(url: str, team_id: int) -> float:
-    """Copy all rows, delete them, and time writing them again; return the seconds for as many messages as were synced."""
+    """Copy all rows, delete them, time writing them again; return the seconds for as many messages as were synced."""
     with psycopg.connect(url) as connection:
         connection.execute("SET ROLE threadlink_owner")
         rows = {name: _rows(connection, name) for name in TABLES}
