@@ -26,15 +26,18 @@ members:
   - {name: Can, email: can@northwind.test, role: member}
 accounts: [{address: ada@northwind.test, provider: gmail, kind: personal}]
 crm:
-  persons: [{id: p1, name: Bea, emails: [bea@acme.test]}]
+  persons: [{id: p1, name: Bea, emails: [bea@acme.test]}, {id: p2, name: Cem, emails: [cem@kum.test]}]
   items:
     - {kind: deal, id: d1, title: Rollout, person: p1, created_at: 2026-02-01T10:00:00Z}
+    - {kind: deal, id: d2, title: Sand, person: p2, created_at: 2026-02-01T10:00:00Z}
     - {kind: lead, id: l1, title: Enquiry, status: archived, created_at: 2026-02-01T10:00:00Z}
 events:
   - {at: 2026-03-02T09:00:00Z, message: {key: m1, in: [ada@northwind.test], from: "Bea <bea@acme.test>",
      to: [ada@northwind.test], subject: Prices for lamps, message_id: <m1@acme.test>}}
   - {at: 2026-03-02T09:05:00Z, message: {key: m2, in: [ada@northwind.test], from: "Stranger <s@elsewhere.test>",
      to: [ada@northwind.test], subject: Parking, message_id: <m2@elsewhere.test>}}
+  - {at: 2026-03-02T09:10:00Z, message: {key: m3, in: [ada@northwind.test], from: "Cem <cem@kum.test>",
+     to: [ada@northwind.test], subject: Forty tons, message_id: <m3@kum.test>}}
 expect:
   - {conversation: m1, link: deal/d1}
 """
@@ -97,22 +100,24 @@ def test_who_may_not_see_it_gets_the_answer_of_what_is_not_there(threadlink: Run
 
 
 def test_a_person_unlinks_links_moves_and_dismisses(threadlink: Run) -> None:
+    """On a conversation of its own: the stage is shared, and tests run in any order."""
     as_ada = ("--as", "ada@northwind.test")
 
     def linked() -> str | None:
-        link = threadlink("explain", "<m1@acme.test>", *as_ada)[1]["link"]
+        link = threadlink("explain", "<m3@kum.test>", *as_ada)[1]["link"]
         return f"{link['kind']}/{link['id']}" if link else None
 
-    assert threadlink("unlink", "<m1@acme.test>", *as_ada)[0] == 0
+    assert threadlink("unlink", "<m3@kum.test>", *as_ada)[0] == 0
     assert linked() is None
-    assert threadlink("unlink", "<m1@acme.test>", *as_ada)[1]["error"]["reason"] == "not_linked"
-    assert threadlink("link", "<m1@acme.test>", "lead/l1", *as_ada)[0] == 0
+    assert threadlink("unlink", "<m3@kum.test>", *as_ada)[1]["error"]["reason"] == "not_linked"
+    assert threadlink("link", "<m3@kum.test>", "lead/l1", *as_ada)[0] == 0
     assert linked() == "lead/l1"
-    status, refused = threadlink("link", "<m1@acme.test>", "deal/d1", *as_ada)
+    status, refused = threadlink("link", "<m3@kum.test>", "deal/d2", *as_ada)
     assert (status, refused["error"]["reason"]) == (1, "already_linked")
-    assert threadlink("link", "<m1@acme.test>", "deal/d1", "--move", *as_ada)[0] == 0
-    assert linked() == "deal/d1"
-    assert threadlink("dismiss", "<m2@elsewhere.test>", *as_ada)[0] == 0
+    assert threadlink("link", "<m3@kum.test>", "deal/d2", "--move", *as_ada)[0] == 0
+    assert linked() == "deal/d2"
+    assert threadlink("unlink", "<m3@kum.test>", *as_ada)[0] == 0
+    assert threadlink("dismiss", "<m3@kum.test>", *as_ada)[0] == 0
 
 
 def test_an_item_that_is_none_is_wrong_use(threadlink: Run) -> None:
@@ -137,7 +142,7 @@ def test_the_demo_ends_with_its_expectations(quiet: None, capsys: pytest.Capture
     assert run(cli.threadlink, ["demo", "--once", "--scenario", str(scenario), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["expectations"] == {"checked": 1, "failed": []}
-    assert {told["subject"] for told in document["conversations"]} == {"Prices for lamps", "Parking"}
+    assert {told["subject"] for told in document["conversations"]} == {"Prices for lamps", "Parking", "Forty tons"}
     assert document["seconds"]["ready"] > 0
 
 
