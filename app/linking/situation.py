@@ -103,14 +103,14 @@ class Situation:
 
     def candidates(self, otherwise: str | None = None) -> tuple[Candidate, ...]:
         """Turn the looks into what a decision shows; `otherwise` is the code where nothing else rules the item out."""
-        holders, strangers_fields = self._find_holders(), self._find_strangers_fields()
+        shared, strangers_fields = self._find_shared(), self._find_strangers_fields()
         return tuple(
             [
                 Candidate(
                     look.item.ref,
                     look.item.title,
                     look.ruled_out or otherwise,
-                    tuple(self._evidence(look, holders, strangers_fields)),
+                    tuple(self._evidence(look, shared, strangers_fields)),
                 )
                 for look in self.looks
             ]
@@ -159,16 +159,18 @@ class Situation:
         latest = (self.messages[0] if self.policy.retroactive == "conversation" else self.arriving).at
         looks = []
         for item in {item.ref: item for item in self.given.items}.values():
-            matches = [match for ref in {item.person, *item.participants} if ref and (match := by_ref.get(ref))]
+            refs = {item.person, *item.participants} if item.participants else (item.person,)
+            matches = [match for ref in refs if ref and (match := by_ref.get(ref))]
             if matches:
-                matches.sort(key=lambda match: ref_order(match.person.ref))
+                if len(matches) > 1:
+                    matches.sort(key=lambda match: ref_order(match.person.ref))
                 looks.append(Look(item, matches, _ruled_out(item, latest)))
         return tuple(sorted(looks, key=lambda look: (look.ruled_out is not None, ref_order(look.item.ref))))
 
     # --- what speaks for an item ---
 
     def _evidence(
-        self, look: Look, holders: Mapping[str, list[str]], strangers_fields: Mapping[str, str]
+        self, look: Look, shared: Mapping[str, list[str]], strangers_fields: Mapping[str, str]
     ) -> list[Evidence]:
         """Say what speaks for an item, person by person, then about the item itself."""
         found = []
@@ -176,25 +178,26 @@ class Situation:
             is_main = match.person.ref == look.item.person
             named = {"person": match.name, "address": match.addresses[0]}
             found.append(Evidence("main_contact" if is_main else "participant", named))
-            found += [
-                Evidence("shared_address", {"person": holders[address], "address": address})
-                for address in match.addresses
-                if len(holders[address]) > 1
-            ]
-            if strangers_fields.keys() >= set(match.addresses):
+            if shared:
+                found += [
+                    Evidence("shared_address", {"person": shared[address], "address": address})
+                    for address in match.addresses
+                    if address in shared
+                ]
+            if strangers_fields and strangers_fields.keys() >= set(match.addresses):
                 field = strangers_fields[match.addresses[0]]
                 found.append(Evidence("matched_through_recipient", {**named, "field": field}))
         age = "younger_than_conversation" if self.is_younger_than_conversation(look.item) else "older_than_conversation"
         found.append(Evidence(age, {"date": look.item.created_at.isoformat()}))
         return found
 
-    def _find_holders(self) -> dict[str, list[str]]:
-        """Name the persons behind each matched address."""
-        found: dict[str, list[str]] = defaultdict(list)
+    def _find_shared(self) -> dict[str, list[str]]:
+        """Name the persons behind each matched address that several of them have."""
+        holders: dict[str, list[str]] = defaultdict(list)
         for match in self.matches:
             for address in match.addresses:
-                found[address].append(match.name)
-        return found
+                holders[address].append(match.name)
+        return {address: names for address, names in holders.items() if len(names) > 1}
 
     def _find_strangers_fields(self) -> dict[str, str]:
         """Name the field in which an address stands, for those that only senders we don't know have written (C9)."""
