@@ -46,13 +46,16 @@ def open_installation(
     database was filled with, or when a vendor's settings are wrong.
     """
     database = Database(url, pool_size=pool_size)
+    try:
+        return _installation(settings, database, clock or SystemClock(), os.environ if environ is None else environ)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _installation(settings: Settings, database: Database, clock: Clock, environ: Mapping[str, str]) -> Installation:
     database.check_role()
-    services = Services(
-        clock=clock or SystemClock(),
-        public_base_url=settings.public_base_url,
-        environ=os.environ if environ is None else environ,
-        database=database,
-    )
+    services = Services(clock=clock, public_base_url=settings.public_base_url, environ=environ, database=database)
     mail: dict[str, MailConnector] = {
         provider: registry.mail_connector(provider, services) for provider in registry.names(registry.MAIL)
     }

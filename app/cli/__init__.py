@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.cli.frame import Group, run
-from app.cli.installing import migrate, serve, web, worker
+from app.cli.installing import migrate, rotate_keys, serve, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.people import accounts, crm, members, teams
 from app.cli.playing import demo, threads
@@ -18,6 +18,7 @@ threadlink = Group(
         web,
         worker,
         migrate,
+        rotate_keys,
         teams,
         members,
         accounts,

@@ -1,4 +1,4 @@
-"""migrate, web, worker, serve: the processes of an installation.
+"""migrate, rotate-keys, web, worker, serve: an installation and its processes.
 
 What only one of them needs is imported there: every other command would wait for it.
 """
@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from app.cli.frame import Answer, Command, configured
+from app.cli.frame import Answer, Command, configured, opened
 from app.errors import SettingsError
 from app.installation import Installation
 from app.settings import Settings
@@ -28,6 +28,20 @@ def migrate() -> Answer:
     else:
         migrate_database(settings.database_url)
     return Answer({"migrated": True}, ["The database is up to date."])
+
+
+@click.command(cls=Command, name="rotate-keys")
+def rotate_keys() -> Answer:
+    """Encrypt every stored secret again with the first key of THREADLINK_ENCRYPTION_KEYS.
+
+    Give every process the new key first, before the old one; when this has run the old one may go. Running again, or
+    beside running processes, is harmless.
+    """
+    from app.store import secrets
+
+    with opened() as installation:
+        count = secrets.rotate(installation.database, installation.secrets)
+    return Answer({"rotated": count}, [f"{count} secrets are sealed with the first key; the others may be removed."])
 
 
 @click.command(cls=Command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ def test_a_team_is_added_with_its_administrator(threadlink: Run, northwind: None
     assert (team["name"], team["domains"], team["members"], team["accounts"]) == ("Northwind", ["northwind.test"], 1, 0)
     _, people = threadlink("members", "list")
     assert [(member["email"], member["role"]) for member in people["members"]] == [("ada@northwind.test", "admin")]
+
+
+def test_keys_are_rotated_and_the_old_one_may_go(
+    threadlink: Run, northwind: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threadlink("crm", "connect", "embedded")
+    old, new = os.environ["THREADLINK_ENCRYPTION_KEYS"], Fernet.generate_key().decode()
+    monkeypatch.setenv("THREADLINK_ENCRYPTION_KEYS", f"{new},{old}")
+    assert threadlink("rotate-keys")[0] == 0
+    monkeypatch.setenv("THREADLINK_ENCRYPTION_KEYS", new)
+    assert threadlink("teams", "list")[0] == 0
+    monkeypatch.setenv("THREADLINK_ENCRYPTION_KEYS", old)
+    assert threadlink("teams", "list")[0] == 2
 
 
 @pytest.mark.parametrize(
