@@ -23,7 +23,7 @@ from app.testing.fakes import MemoryCredentials, SteppedClock
 from connectors.mail.gmail import connector, simulator_api
 from connectors.mail.gmail.settings import load
 from connectors.mail.gmail.simulator import GmailSimulator
-from connectors.mail.gmail.simulator_http import Call, Reply
+from connectors.simulated_http import Call, Reply
 from tests.contract.gmail_discovery import DISCOVERY, METHODS, check, method
 
 ADDRESS = "ada@northwind.test"

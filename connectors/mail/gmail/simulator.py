@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from app.ports import Clock
 from connectors.mail.gmail.simulator_api import SimulatedApi
-from connectors.mail.gmail.simulator_faults import AT_ONCE, FAULTS, Faults
+from connectors.mail.gmail.simulator_faults import AT_ONCE, FAULTS
 from connectors.mail.gmail.simulator_google import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -27,10 +27,12 @@ from connectors.mail.gmail.simulator_google import (
     Signer,
     push_claims,
 )
-from connectors.mail.gmail.simulator_http import Call, Reply, SimulatorServer, error_reply, json_reply
+from connectors.mail.gmail.simulator_http import error_reply
 from connectors.mail.gmail.simulator_mailbox import FOLDER_LABELS, SimulatedMailbox
 from connectors.mail.gmail.simulator_pubsub import JWT_GRANT, PulledSubscription
 from connectors.mail.gmail.simulator_push import PushDelivery
+from connectors.simulated_faults import Faults
+from connectors.simulated_http import Call, Reply, SimulatorServer, json_reply
 
 PUSH_AUDIENCE = "https://threadlink.test/webhooks/gmail"
 SUBSCRIPTION = "projects/simulated/subscriptions/threadlink"
@@ -48,7 +50,7 @@ class GmailSimulator:
         self.signer = Signer()
         self._drops_fast_pushes = drops_fast_pushes
         self._mailboxes: dict[str, SimulatedMailbox] = {}
-        self._faults = Faults()
+        self._faults = Faults("mailbox")
         self._consents = Consents(self.signer)
         self._lock = threading.RLock()
         self._pushes = PushDelivery(self._push_headers)

@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import Any
 
 from app.ports import Clock
-from connectors.mail.gmail.simulator_faults import Fault, Faults
 from connectors.mail.gmail.simulator_google import Consents
-from connectors.mail.gmail.simulator_http import Call, Reply, answer_batch, error_reply, json_reply
+from connectors.mail.gmail.simulator_http import answer_batch, error_reply
 from connectors.mail.gmail.simulator_mailbox import HISTORY_KINDS, SimulatedMailbox
 from connectors.mail.gmail.simulator_payload import attachment_of, base64url
+from connectors.simulated_faults import Fault, Faults
+from connectors.simulated_http import Call, Reply, json_reply
 
 # Quota units of 2026, by operation.
 UNITS: Mapping[str, int] = {

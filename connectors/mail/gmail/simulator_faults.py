@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 # What a fault does, and its parameters besides `count` and `mailbox`. The last ones act at once, the others when
 # their moment comes; `operation` limits those of a call to profile, watch, stop, history, list, get, send_as or batch.
@@ -60,47 +57,3 @@ FAULTS: Mapping[str, str] = {
 AT_ONCE = frozenset(
     {"history_expired", "token_revoked", "watch_conflict", "watch_ended", "draft_churn", "keys_rotated"}
 )
-ALWAYS = -1
-
-
-@dataclass(slots=True)
-class Fault:
-    """An armed fault, for `left` moments (ALWAYS: until it is disarmed)."""
-
-    kind: str
-    mailbox: str | None
-    left: int
-    params: Mapping[str, Any]
-
-
-class Faults:
-    """Armed faults, taken one moment at a time."""
-
-    def __init__(self) -> None:
-        self._armed: list[Fault] = []
-        self._lock = threading.Lock()
-
-    def arm(self, kind: str, *, count: int = 1, mailbox: str | None = None, **params: Any) -> None:
-        """Arm a fault for `count` moments, ALWAYS, or 0 to disarm it; `mailbox` limits it to one."""
-        with self._lock:
-            if count == 0:
-                self._armed = [
-                    fault for fault in self._armed if fault.kind != kind or mailbox not in {None, fault.mailbox}
-                ]
-            else:
-                self._armed.append(Fault(kind, mailbox, count, params))
-
-    def take(self, kind: str, mailbox: str | None = None, **moment: str) -> Fault | None:
-        """Return the fault that strikes now and count it; `moment` must agree with what the fault was limited to."""
-        with self._lock:
-            for fault in self._armed:
-                if fault.kind != kind or fault.mailbox not in {None, mailbox}:
-                    continue
-                if any(fault.params.get(name, value) != value for name, value in moment.items()):
-                    continue
-                if fault.left != ALWAYS:
-                    fault.left -= 1
-                    if fault.left == 0:
-                        self._armed.remove(fault)
-                return fault
-        return None

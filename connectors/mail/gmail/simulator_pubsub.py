@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.exceptions import GoogleAuthError
 
 from app.ports import Clock
-from connectors.mail.gmail.simulator_faults import Faults
 from connectors.mail.gmail.simulator_google import TOKEN_LASTS_S, ConsentRefusedError
-from connectors.mail.gmail.simulator_http import Call, Reply, error_reply, json_reply
+from connectors.mail.gmail.simulator_http import error_reply
+from connectors.simulated_faults import Faults
+from connectors.simulated_http import Call, Reply, json_reply
 
 SERVICE_ACCOUNT = "pull@simulated.iam.gserviceaccount.test"
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -17,8 +17,8 @@ from app.ports import Pulled
 from app.testing.fakes import SteppedClock
 from connectors.mail.gmail.pull import PubSubPull
 from connectors.mail.gmail.settings import load
-from connectors.mail.gmail.simulator_faults import Faults
 from connectors.mail.gmail.simulator_pubsub import PulledSubscription
+from connectors.simulated_faults import Faults
 
 NAME = "projects/p-1/subscriptions/threadlink"
 PULL = f"https://pubsub.googleapis.com/v1/{NAME}:pull"
@@ -28,7 +28,7 @@ TOKEN = "https://oauth2.googleapis.com/token"
 
 @pytest.fixture
 def environ() -> Iterator[dict[str, str]]:
-    subscription = PulledSubscription(NAME, Faults())
+    subscription = PulledSubscription(NAME, Faults("mailbox"))
     given = subscription.start("https://pubsub.googleapis.com", SteppedClock())
     yield {**given, "GMAIL_SUBSCRIPTION": NAME}
     subscription.stop()
