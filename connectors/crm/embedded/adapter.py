@@ -20,8 +20,10 @@ from app.ports import (
     SearchHit,
     WrittenLink,
 )
-from connectors.crm.embedded import mapping, note
+from connectors.crm import note
+from connectors.crm.embedded import mapping
 from connectors.crm.embedded.records import SELECT, EmbeddedRecords
+from connectors.crm.words import addresses_of, words
 
 PAGE_SIZE = 500
 MAX_HITS = 200
@@ -81,7 +83,7 @@ class EmbeddedCrm(EmbeddedRecords):
 
     def people_by_address(self, addresses: Sequence[str]) -> list[Person]:
         """Return every person with one of the addresses, primary or secondary, case ignored."""
-        wanted = list(mapping.addresses_of(addresses))
+        wanted = list(addresses_of(addresses))
         return [mapping.person(row, self._connection_id) for row in self._rows(_BY_ADDRESS, addresses=wanted)]
 
     def items_of_people(self, persons: Sequence[ItemRef]) -> list[Item]:
@@ -92,13 +94,13 @@ class EmbeddedCrm(EmbeddedRecords):
 
     def search(self, query: str, kinds: Sequence[str] = (), limit: int = 20) -> list[SearchHit]:
         """Find records whose name has words that begin with those of the query, open ones first, then the newest."""
-        words = mapping.words(query)
-        if not words:
+        wanted = words(query)
+        if not wanted:
             return []
         rows = self._rows(
             _BY_WORDS,
             kinds=list(kinds or ITEM_KINDS),
-            patterns=[f"% {word}%" for word in words],
+            patterns=[f"% {word}%" for word in wanted],
             limit=max(1, min(limit, MAX_HITS)),
         )
         return [mapping.hit(row, self._connection_id) for row in rows]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, cast, get_args
@@ -13,12 +12,11 @@ from typing import Any, Protocol, cast, get_args
 from app.errors import CursorExpired, Rejected
 from app.model import ITEM_KINDS, Item, ItemRef, ItemState, Person, RecordKind
 from app.ports import CrmChanges, CrmOrganization, Merge, SearchHit
+from connectors.crm.words import addresses_of, fold, line
 
 KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 STATES: tuple[ItemState, ...] = get_args(ItemState)
-MAX_NAME_CHARS = 500
 MAX_ID_CHARS = 200
-MAX_QUERY_CHARS = 200
 
 # What change() may set, and the field of Record that holds it.
 _FIELDS: Mapping[str, Mapping[str, str]] = {
@@ -32,11 +30,6 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
         "organization": "organization",
     },
 }
-# Controls, lone surrogates, line separators, and the marks that reorder the text around them.
-_NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# Letters that no decomposition turns into a Latin base letter.
-_BASE_LETTERS = str.maketrans({"ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"})
-_NOT_A_WORD = re.compile(r"[\W_]+")
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -80,34 +73,9 @@ class Record:
         return f"{self.kind}/{self.external_id}"
 
 
-# --- text ---
-
-
-def fold(text: str) -> str:
-    """Return the words of a text without case and marks, so that isik, IŞIK and ışık are one."""
-    folded = unicodedata.normalize("NFKD", text.casefold().translate(_BASE_LETTERS))
-    bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
-    return _NOT_A_WORD.sub(" ", bare).strip()
-
-
-def words(query: str) -> list[str]:
-    """Return the folded words of a search, at most eight."""
-    return fold(query[:MAX_QUERY_CHARS]).split()[:8]
-
-
-def line(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
-    """Make one line without controls and without marks that reorder text."""
-    return " ".join(_NOT_IN_A_LINE.sub(" ", text).split())[:max_chars].rstrip()
-
-
 def is_id(external_id: str) -> bool:
     """Say whether a record can have this id; what cannot is never looked up."""
     return 0 < len(external_id) <= MAX_ID_CHARS and external_id.isprintable()
-
-
-def addresses_of(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Return addresses as they are stored and looked up: lower case, in order, each once."""
-    return tuple(dict.fromkeys(filter(None, (line(address.lower()) for address in addresses))))
 
 
 # --- what happens to records ---

@@ -15,6 +15,7 @@ from app.model import ItemKind
 from app.ports import Clock, CrmConnection, Database
 from connectors.crm.embedded import mapping
 from connectors.crm.embedded.mapping import Record
+from connectors.crm.words import line
 
 # Under row-level security; the team is named as well, because every index begins with it.
 SELECT = """
@@ -188,5 +189,5 @@ class EmbeddedRecords:
 def _the(found: Mapping[str, Record], kind: str, external_id: str) -> Record:
     record = found.get(f"{kind}/{external_id}")
     if record is None:
-        raise Rejected(f"The embedded CRM has no {mapping.line(kind, 20)} {mapping.line(external_id, 50)}.")
+        raise Rejected(f"The embedded CRM has no {line(kind, 20)} {line(external_id, 50)}.")
     return record

@@ -26,34 +26,6 @@ def a_row(record: mapping.Record, *, changed: int = 1, organization_name: str | 
     return SimpleNamespace(**columns, changed=changed, organization_name=organization_name)
 
 
-@pytest.mark.parametrize(
-    ("text", "folded"),
-    [
-        ("Işık", "isik"),
-        ("IŞIK", "isik"),
-        ("İSTANBUL", "istanbul"),
-        ("Straße", "strasse"),
-        ("Łódź", "lodz"),
-        ("Ærø", "aero"),
-        ("D-42 (new_one)", "d 42 new one"),
-        ("  ", ""),
-        ("日本", "日本"),
-    ],
-)
-def test_folding_takes_case_marks_and_signs_away(text: str, folded: str) -> None:
-    assert mapping.fold(text) == folded
-
-
-def test_a_query_is_cut_to_a_few_words() -> None:
-    assert mapping.words("a " * 1000) == ["a"] * 8
-    assert mapping.words("x" * 10_000) == ["x" * mapping.MAX_QUERY_CHARS]
-
-
-def test_a_line_has_no_controls_and_no_marks_that_reorder_text() -> None:
-    assert mapping.line(" a\r\nb\x00\x1b[1m\u202e\u2028\ud800c ") == "a b [1m c"
-    assert mapping.line("x" * 1000, 10) == "x" * 10
-
-
 @pytest.mark.parametrize("external_id", ["1", "a-b_c", "Işık 7"])
 def test_an_id_is_printable_text(external_id: str) -> None:
     assert mapping.is_id(external_id)
@@ -62,13 +34,6 @@ def test_an_id_is_printable_text(external_id: str) -> None:
 @pytest.mark.parametrize("external_id", ["", "\x00", "a\nb", "\ud800", "x" * (mapping.MAX_ID_CHARS + 1)])
 def test_other_text_is_no_id(external_id: str) -> None:
     assert not mapping.is_id(external_id)
-
-
-def test_addresses_are_kept_in_lower_case_each_once() -> None:
-    assert mapping.addresses_of(["Bea@Acme.test", " bea@acme.test", "", "b@home.test"]) == (
-        "bea@acme.test",
-        "b@home.test",
-    )
 
 
 # --- records ---

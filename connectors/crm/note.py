@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from app.model import ConversationNote, Direction, NoteMessage
-from connectors.crm.embedded.mapping import line
+from connectors.crm.words import line
 
 MAX_MESSAGES = 100
 MAX_PEOPLE = 50

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from app.model import ConversationNote, NoteMessage
-from connectors.crm.embedded import note
+from connectors.crm import note
 
 MESSAGE = NoteMessage(
     at=datetime(2026, 3, 2, 9, 14, tzinfo=UTC),
