@@ -514,3 +514,43 @@ class CrmRecords(Protocol):
     def notes(self, kind: str, external_id: str) -> list[str]:
         """Return the plain text of every note on the record, oldest first."""
         ...
+
+
+class SimulatedCrm(CrmRecords, Protocol):
+    """An HTTP server that behaves like a CRM, for demo, tests and benchmarks. Its records keep the caller's ids too."""
+
+    company: str  # what who_am_i() of the connection says
+    secrets: Mapping[str, Any]  # what a connection holds once an administrator connected it
+
+    def start(self, clock: Clock) -> Mapping[str, str]:
+        """Start serving on a free local port; return the settings (environment) that point the adapter at it."""
+        ...
+
+    def stop(self) -> None: ...
+
+    def push_to(self, url: str) -> None:
+        """Reach the addresses webhooks were registered with at this origin from now on."""
+        ...
+
+    def fault(self, kind: str, **params: Any) -> None:
+        """Arm a fault; `fault_kinds` lists the names."""
+        ...
+
+    @property
+    def fault_kinds(self) -> frozenset[str]: ...
+
+    def settle(self) -> None:
+        """Return when every webhook sent so far was answered or given up."""
+        ...
+
+    def usage(self) -> Mapping[str, int]:
+        """Return what the CRM was asked for so far: `requests`, `tokens`, `reads`, `writes`, and each operation."""
+        ...
+
+    def crm_id(self, kind: str, external_id: str) -> str:
+        """Return the id the CRM itself gave a record that was put under the caller's."""
+        ...
+
+    def callers_id(self, kind: str, crm_id: str) -> str:
+        """Return the caller's id of a record; the CRM's own when it was made through the API."""
+        ...

@@ -1,7 +1,8 @@
 """Finds connectors, adapters and simulators by entry point; the built-in ones come in through the same door.
 
 Groups: `threadlink.mail` (create(Services) -> MailConnector), `threadlink.crm` (create(Services, CrmConnection) ->
-CrmAdapter) and `threadlink.simulators` (a class without arguments -> SimulatedMail).
+CrmAdapter), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
+`threadlink.crm_simulators` (SimulatedCrm).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from app.errors import SettingsError
-from app.ports import CrmAdapter, CrmConnection, MailConnector, Services, SimulatedMail
+from app.ports import CrmAdapter, CrmConnection, MailConnector, Services, SimulatedCrm, SimulatedMail
 
-MAIL, CRM, SIMULATORS = "threadlink.mail", "threadlink.crm", "threadlink.simulators"
+MAIL, CRM = "threadlink.mail", "threadlink.crm"
+SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators"
 
 
 def names(group: str) -> tuple[str, ...]:
@@ -33,6 +35,11 @@ def crm_adapter(services: Services, connection: CrmConnection) -> CrmAdapter:
 def simulator(provider: str) -> SimulatedMail:
     """Make a simulated provider, not started. Raises SettingsError when there is none."""
     return cast("SimulatedMail", _load(SIMULATORS, provider)())
+
+
+def crm_simulator(adapter: str) -> SimulatedCrm:
+    """Make a simulated CRM, not started. Raises SettingsError when there is none."""
+    return cast("SimulatedCrm", _load(CRM_SIMULATORS, adapter)())
 
 
 def _load(group: str, name: str) -> Any:

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 
 from app import connecting, explain, jobs, registry
 from app.bootstrap import Worker, create_app, open_installation
-from app.errors import ThreadlinkError
-from app.ports import CrmRecords, SimulatedMail
+from app.errors import SettingsError, ThreadlinkError
+from app.model import ItemRef
+from app.ports import CrmRecords, SimulatedCrm, SimulatedMail
 from app.scenario import model as scenes
 from app.serving import serve_locally
 from app.settings import Settings, load_settings
@@ -137,6 +138,8 @@ class Stage:
         while time.monotonic() < deadline:
             for simulator in self.simulators.values():
                 simulator.settle()
+            if self.crm_simulator is not None:
+                self.crm_simulator.settle()
             if self._is_working():
                 time.sleep(0.01)
             elif not (self._fast_forward() or self._poll_for_lost()):
@@ -162,6 +165,23 @@ class Stage:
                 organization=record.organization,
             )
 
+    def simulator_of(self, vendor: str) -> SimulatedMail | SimulatedCrm | None:
+        """Return the simulator of a provider or of the CRM, by its name."""
+        return self.crm_simulator if vendor == self._crm_name else self.simulators.get(vendor)
+
+    def ref(self, name: str) -> ItemRef:
+        """Return how the CRM calls a record the scenario calls kind/id."""
+        kind, _, external_id = name.partition("/")
+        if self.crm_simulator is not None:
+            external_id = self.crm_simulator.crm_id(kind, external_id)
+        return ItemRef(cast("Any", kind), external_id, self.crm_id)
+
+    def name_of(self, ref: ItemRef) -> str:
+        """Return how the scenario calls a record of the CRM, as kind/id."""
+        if self.crm_simulator is None:
+            return str(ref)
+        return f"{ref.kind}/{self.crm_simulator.callers_id(ref.kind, ref.external_id)}"
+
     # --- setting up ---
 
     def _open(self) -> None:
@@ -171,6 +191,7 @@ class Stage:
         migrate(server.url)
         settings = _settings(data_dir, self.url)
         self.simulators = self._start_simulators()
+        self.crm_simulator = self._start_crm_simulator()
         self.installation = open_installation(
             settings, server.url, clock=self.clock, environ=self._environ, pool_size=settings.worker_concurrency + 8
         )
@@ -198,6 +219,16 @@ class Stage:
             simulators[provider] = simulator
         return simulators
 
+    def _start_crm_simulator(self) -> SimulatedCrm | None:
+        """Start the CRM's simulator, if it has one; another CRM must keep its records itself."""
+        if self._crm_name not in registry.names(registry.CRM_SIMULATORS):
+            return None
+        simulator = registry.crm_simulator(self._crm_name)
+        self._environ |= simulator.start(self.clock)
+        self._exit.callback(simulator.stop)
+        simulator.push_to(self.url)
+        return simulator
+
     def _make_team(self) -> None:
         scene = self.scenario
         with self.installation.database.without_team() as connection:
@@ -214,12 +245,21 @@ class Stage:
             for member in scene.members:
                 teams.add_member(connection, self.team_id, member.name, member.email, member.role)
             self.members = {member.email: member for member in teams.members(connection)}
-            crm.add_connection(connection, self.team_id, self._crm_name, company="demo")
+            company = "demo" if self.crm_simulator is None else self.crm_simulator.company
+            crm.add_connection(connection, self.team_id, self._crm_name, company=company)
 
     def _fill_crm(self) -> None:
         connection = self.installation.crm_connections(self.team_id)[0]
         self.crm_id = connection.id
-        self.crm_records = cast("CrmRecords", self.installation.open_crm(connection))
+        if self.crm_simulator is not None:
+            with connection.credentials.locked() as locked:
+                locked.write(self.crm_simulator.secrets)
+        adapter = self.installation.open_crm(connection)
+        if self.crm_simulator is None and not adapter.capabilities.records:
+            raise SettingsError(
+                f"{self._crm_name} has no simulator and keeps no records here: it cannot play the demo."
+            )
+        self.crm_records = self.crm_simulator or cast("CrmRecords", adapter)
         records: tuple[scenes.CrmRecord, ...] = (
             *self.scenario.organizations,
             *self.scenario.persons,

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
 
 import sqlalchemy as sa
 
 from app import accounts, links, review
 from app.demo.stage import Stage
 from app.errors import RequestRefused, Unsupported
-from app.model import Conversation, ItemRef, Message
+from app.model import Conversation, Message
 from app.scenario import model as scenes
 from app.scenario.check import ActionOutcome, ConversationOutcome, Outcome, Questions, Readable
 from app.scenario.run import Delivery
@@ -77,8 +76,8 @@ class DemoWorld:
             return ActionOutcome(refused=refusal.reason)
 
     def fault(self, event: scenes.FaultEvent) -> None:
-        """Arm a fault of a simulated provider."""
-        simulator = self._stage.simulators.get(event.provider)
+        """Arm a fault of a simulated provider or CRM."""
+        simulator = self._stage.simulator_of(event.provider)
         if simulator is None or event.kind not in simulator.fault_kinds:
             known = ", ".join(sorted(simulator.fault_kinds)) if simulator else ", ".join(self._stage.simulators)
             raise Unsupported(f"event {event.index}: {event.provider} has no fault {event.kind!r}; known: {known}")
@@ -141,7 +140,7 @@ class DemoWorld:
     ) -> None:
         conversation_id = self._conversation_ids(connection, [action.conversation])[action.conversation]
         if isinstance(action, scenes.LinkAction):
-            links.link(connection, acting, conversation_id, self._ref(action.item), move=True)
+            links.link(connection, acting, conversation_id, self._stage.ref(action.item), move=True)
         elif isinstance(action, scenes.UnlinkAction):
             links.unlink(connection, acting, conversation_id)
         elif isinstance(action, scenes.DismissAction):
@@ -156,16 +155,12 @@ class DemoWorld:
     ) -> ActionOutcome:
         ids = self._conversation_ids(connection, action.conversations)
         result = links.bulk_link(
-            connection, acting, list(ids.values()), self._ref(action.item), elsewhere=action.elsewhere
+            connection, acting, list(ids.values()), self._stage.ref(action.item), elsewhere=action.elsewhere
         )
         return ActionOutcome(
             linked=frozenset(key for key, i in ids.items() if i in result.linked),
             not_linked={key: result.not_linked[i] for key, i in ids.items() if i in result.not_linked},
         )
-
-    def _ref(self, name: str) -> ItemRef:
-        kind, _, external_id = name.partition("/")
-        return ItemRef(cast("Any", kind), external_id, self._stage.crm_id)
 
     def _conversation_ids(self, connection: sa.Connection, keys: Sequence[str]) -> dict[str, int]:
         """Return the conversation of each message key; 0, which nobody may see, for one that is not stored."""
@@ -211,19 +206,21 @@ class DemoWorld:
         return ConversationOutcome(
             id=str(conversation.id),
             messages=tuple(self._keys_of(message, addresses) for message in conversation.messages),
-            link=str(primary.ref) if primary else None,
+            link=self._stage.name_of(primary.ref) if primary else None,
             origin=primary.origin if primary else None,
             outcome=decision.outcome if decision else None,
             reason=decision.reason if decision else None,
-            candidates=frozenset(str(c.ref) for c in decision.candidates if c.ruled_out is None)
-            if decision
-            else frozenset(),
-            persons=frozenset(link.ref.external_id for link in conversation.links if link.ref.kind == "person"),
-            organizations=frozenset(
-                link.ref.external_id for link in conversation.links if link.ref.kind == "organization"
+            candidates=frozenset(
+                self._stage.name_of(c.ref) for c in (decision.candidates if decision else ()) if c.ruled_out is None
             ),
+            persons=self._related(conversation, "person"),
+            organizations=self._related(conversation, "organization"),
             claims=frozenset(str(other) for other in claims.get(conversation.id, ())),
         )
+
+    def _related(self, conversation: Conversation, kind: str) -> frozenset[str]:
+        names = (self._stage.name_of(link.ref) for link in conversation.links if link.ref.kind == kind)
+        return frozenset(name.partition("/")[2] for name in names)
 
     def _keys_of(self, message: Message, addresses: Mapping[int, str]) -> frozenset[str]:
         names = {(addresses[copy.account_id], copy.provider_id) for copy in message.copies}
