@@ -202,6 +202,7 @@ class Person:
     organization_name: str = ""
     deleted: bool = False
     created_at: datetime | None = None
+    visible_to: tuple[str, ...] | None = None  # ids of CRM users, sorted; None: everybody in the company
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,7 @@ class Item:
     person: ItemRef | None = None  # the main contact
     participants: tuple[ItemRef, ...] = ()  # other persons on the item
     organization: ItemRef | None = None
+    visible_to: tuple[str, ...] | None = None  # ids of CRM users, sorted; None: everybody in the company
 
     @property
     def is_open(self) -> bool:

@@ -331,8 +331,9 @@ class CrmCapabilities:
     kinds: frozenset[ItemKind]
     create_person: bool = True
     create_item: bool = True
-    webhooks: bool = False
+    webhooks: bool = False  # read_webhook() answers
     records: bool = False  # implements CrmRecords
+    read_through: bool = False  # changes_since() may lag: an address that the mirror does not know is asked for once
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -351,6 +352,7 @@ class CrmOrganization:
     ref: ItemRef
     name: str
     deleted: bool = False
+    visible_to: tuple[str, ...] | None = None  # ids of CRM users, sorted; None: everybody in the company
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,9 +402,26 @@ class WrittenLink:
 
 @dataclass(frozen=True, slots=True)
 class CrmEvent:
-    """A CRM webhook's hint that its connection may have changed."""
+    """A CRM webhook's hint that records may have changed. It carries no truth: what it names is read again.
+
+    The references' connection_id may be 0.
+    """
 
     connection_public_id: str
+    event_id: str = ""  # the CRM's name of the event, the same when it is sent again; "" when it has none
+    records: tuple[ItemRef, ...] = ()
+    merges: tuple[Merge, ...] = ()  # as the event claims; CrmRereading.read_records() says which are true
+
+
+@dataclass(frozen=True, slots=True)
+class CrmUser:
+    """Somebody who works in the CRM."""
+
+    user_id: str
+    name: str
+    email: str
+    is_active: bool = True
+    sees_everything: bool = False  # an administrator to whom the CRM hides nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +488,110 @@ class CrmAdapter(Protocol):
         ...
 
     def read_webhook(self, request: PushRequest) -> list[CrmEvent]:
-        """Verify and decode a push of the CRM; a hint, never truth. Raises NotificationForged, Unsupported."""
+        """Verify and decode a push of the CRM without calling it; a hint, never truth.
+
+        Empty for what this connection itself did. Raises NotificationForged (wrong secret, another company, a webhook
+        that is not this connection's), NotificationMalformed, Unsupported.
+        """
+        ...
+
+
+# --- what a CrmAdapter offers besides, where its CRM can ---
+
+
+@runtime_checkable
+class CrmRereading(Protocol):
+    """Reading single records again: for a CRM whose changes_since() does not show every deletion or merge."""
+
+    def read_records(self, records: Sequence[ItemRef], merges: Sequence[Merge] = ()) -> CrmChanges:
+        """Return these records as they are now, and those of the merges that the CRM confirms.
+
+        A record that the CRM knows no more comes back as deleted, when its kind and id are all that is known of it with
+        an empty name; the cursor of the answer is not read. At most 100 records and merges a call.
+        """
+        ...
+
+
+@runtime_checkable
+class CrmSubscribing(Protocol):
+    """Having the CRM send webhooks."""
+
+    def subscribe(self, url: str) -> None:
+        """Have the CRM push to this URL; called after connecting and once a day, it creates only what is missing.
+
+        Secrets that the pushes are verified with are kept in the connection's credentials.
+        """
+        ...
+
+    def unsubscribe(self) -> None:
+        """End every push to us; one that is gone already is no error."""
+        ...
+
+
+@runtime_checkable
+class CrmDirectory(Protocol):
+    """Knowing who works in the CRM: needed where records have `visible_to`, to know which members may see them."""
+
+    def users(self) -> list[CrmUser]:
+        """Return everybody who works in the CRM; members are recognised by their address."""
+        ...
+
+
+@runtime_checkable
+class CrmRevoking(Protocol):
+    """Giving our access back."""
+
+    def revoke(self) -> None:
+        """End our access at the CRM; ending it twice is no error."""
+        ...
+
+
+# --- connecting a CRM ---
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedCrm:
+    """A CRM whose owner gave consent, or whose token works."""
+
+    identity: CrmIdentity
+    secrets: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)  # nothing secret: kept readable beside the connection
+
+
+@dataclass(frozen=True, slots=True)
+class CrmUninstall:
+    """A CRM's word that a company took our access away."""
+
+    company: str
+    user_id: str = ""  # whose access ended; "" for the whole company's
+
+
+class CrmConsent(Protocol):
+    """How a CRM is connected (entry point `threadlink.crm_consent`): in the browser, with a token, or both.
+
+    An adapter without one needs neither, as the embedded CRM.
+    """
+
+    by_browser: bool  # an application of ours is set up at the CRM, so authorize() and connect() work
+    options: Mapping[str, str]  # what connect_with_token() may be given, each with one line for `--option NAME=VALUE`
+
+    def authorize(self, redirect_uri: str, state: str) -> Authorization:
+        """Start the consent. Raises Unsupported unless by_browser."""
+        ...
+
+    def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedCrm:
+        """Turn what the browser brought back into a connected CRM. Raises AccessRevoked, AdminBlocked, …"""
+        ...
+
+    def connect_with_token(self, token: str, options: Mapping[str, str]) -> ConnectedCrm:
+        """Try a token (or password) at the CRM. Raises Unsupported, AccessRevoked when it is wrong, Rejected."""
+        ...
+
+    def read_uninstall(self, request: PushRequest) -> CrmUninstall:
+        """Verify and decode what the CRM sends to the redirect URI when our application is removed.
+
+        Raises NotificationForged, NotificationMalformed, Unsupported.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """Finds connectors, adapters and simulators by entry point; the built-in ones come in through the same door.
 
 Groups: `threadlink.mail` (create(Services) -> MailConnector), `threadlink.crm` (create(Services, CrmConnection) ->
-CrmAdapter), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
+CrmAdapter), `threadlink.crm_consent` (consent(Services) -> CrmConsent, for a CRM that is connected in the browser or
+with a token), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
 `threadlink.crm_simulators` (SimulatedCrm).
 """
 
@@ -11,9 +12,9 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from app.errors import SettingsError
-from app.ports import CrmAdapter, CrmConnection, MailConnector, Services, SimulatedCrm, SimulatedMail
+from app.ports import CrmAdapter, CrmConnection, CrmConsent, MailConnector, Services, SimulatedCrm, SimulatedMail
 
-MAIL, CRM = "threadlink.mail", "threadlink.crm"
+MAIL, CRM, CRM_CONSENT = "threadlink.mail", "threadlink.crm", "threadlink.crm_consent"
 SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators"
 
 
@@ -30,6 +31,13 @@ def mail_connector(provider: str, services: Services) -> MailConnector:
 def crm_adapter(services: Services, connection: CrmConnection) -> CrmAdapter:
     """Open a team's CRM. Raises SettingsError when no package provides the adapter."""
     return cast("CrmAdapter", _load(CRM, connection.adapter)(services, connection))
+
+
+def crm_consent(adapter: str, services: Services) -> CrmConsent | None:
+    """Return how a CRM is connected; None for one that needs no consent. Raises SettingsError for wrong settings."""
+    if adapter not in names(CRM_CONSENT):
+        return None
+    return cast("CrmConsent", _load(CRM_CONSENT, adapter)(services))
 
 
 def simulator(provider: str) -> SimulatedMail:

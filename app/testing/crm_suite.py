@@ -23,7 +23,7 @@ import pytest
 
 from app.errors import Gone, NotificationError, Unsupported
 from app.model import ITEM_KINDS, ItemRef
-from app.ports import CrmAdapter, CrmRecords, LinkWrite, Merge, PushRequest
+from app.ports import CrmAdapter, CrmDirectory, CrmRecords, CrmRereading, LinkWrite, Merge, PushRequest
 from app.testing.crm_stage import NOON, NOT_FIT_TO_SHOW, STATES, Seen, a_note, read_changes, read_item
 
 
@@ -391,6 +391,46 @@ class CrmAdapterSuite:
         for merge in read_changes(adapter).merges:
             stands = merge.into if merge.gone == stands else stands
         assert stands == refs["Dan"]
+
+    # --- what some adapters offer besides ---
+
+    def test_reads_single_records_again_as_they_are_now(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
+        if not isinstance(adapter, CrmRereading):
+            pytest.skip("changes_since() shows everything")
+        seen = read_changes(adapter)
+        (deal,) = seen.items
+        bea, can = (adapter.people_by_address([f"{name}@acme.test"])[0].ref for name in ("bea", "can"))
+        acme.change("deal", "d1", {"title": "Rollout 2"})
+        acme.merge_persons("p1", "p2")
+        unknown = ItemRef("deal", deal.external_id + "0000")
+        page = adapter.read_records([deal, can, unknown], [Merge(bea, can)])
+        found = {str(item.ref): item for item in page.items}
+        assert (found[str(deal)].title, found[str(deal)].person) == ("Rollout 2", can)
+        assert found[str(unknown)].state == "deleted"
+        assert set(page.merges) == {Merge(bea, can)}
+        assert "bea@home.test" in next(person for person in page.persons if person.ref == can).addresses
+
+    def test_does_not_confirm_a_merge_that_did_not_happen(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
+        if not isinstance(adapter, CrmRereading):
+            pytest.skip("changes_since() shows everything")
+        bea, can = (adapter.people_by_address([f"{name}@acme.test"])[0].ref for name in ("bea", "can"))
+        page = adapter.read_records([bea, can], [Merge(bea, can)])
+        assert page.merges == ()
+        assert [person.deleted for person in page.persons] == [False, False]
+
+    def test_names_everybody_once_who_works_in_the_crm(self, adapter: CrmAdapter) -> None:
+        if not isinstance(adapter, CrmDirectory):
+            pytest.skip("everybody sees everything")
+        users = adapter.users()
+        assert adapter.who_am_i().user_id in {user.user_id for user in users}
+        assert len({user.user_id for user in users}) == len(users)
+
+    def test_hides_nothing_unless_it_can_say_from_whom(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
+        seen = read_changes(adapter)
+        audiences = [person.visible_to for person in seen.persons.values()]
+        audiences += [item.visible_to for item in seen.items.values()]
+        audiences += [organization.visible_to for organization in seen.organizations.values()]
+        assert set(audiences) == {None} or isinstance(adapter, CrmDirectory)
 
     # --- webhooks ---
 
