@@ -24,15 +24,15 @@ from connectors.mail.gmail.simulator_google import (
     PUSH_SERVICE_ACCOUNT,
     ConsentRefusedError,
     Consents,
-    Signer,
     push_claims,
 )
 from connectors.mail.gmail.simulator_http import error_reply
 from connectors.mail.gmail.simulator_mailbox import FOLDER_LABELS, SimulatedMailbox
 from connectors.mail.gmail.simulator_pubsub import JWT_GRANT, PulledSubscription
-from connectors.mail.gmail.simulator_push import PushDelivery
 from connectors.simulated_faults import Faults
 from connectors.simulated_http import Call, Reply, SimulatorServer, json_reply
+from connectors.simulated_keys import Signer
+from connectors.simulated_push import PushDelivery
 
 PUSH_AUDIENCE = "https://threadlink.test/webhooks/gmail"
 SUBSCRIPTION = "projects/simulated/subscriptions/threadlink"

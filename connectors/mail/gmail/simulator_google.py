@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from connectors.simulated_keys import Signer
 
 CLIENT_ID = "simulated.apps.googleusercontent.test"
 CLIENT_SECRET = "simulated-secret"  # noqa: S105  # the simulator's own
@@ -22,51 +18,6 @@ PUSH_SERVICE_ACCOUNT = "push@simulated.iam.gserviceaccount.test"
 ISSUER = "https://accounts.google.com"
 TOKEN_LASTS_S = 3599
 PUSH_TOKEN_LASTS_S = 3600
-
-
-@cache
-def _key(number: int) -> tuple[rsa.RSAPrivateKey, str]:
-    """Make a key and its certificate, once for each number in a process: making one takes a moment."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"simulated-{number}")])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), number + 1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
-        .sign(key, hashes.SHA256())
-    )
-    return key, certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-class Signer:
-    """Signs as Google does and shows the certificates; `rotate` brings a new key in."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    @property
-    def key_id(self) -> str:
-        """The id of the key that signs now."""
-        return f"simulated-key-{self.number}"
-
-    def rotate(self) -> None:
-        """Sign with a new key from now on; the one before stays published."""
-        self.number += 1
-
-    def certificates(self) -> dict[str, str]:
-        """Return key id to PEM, as /oauth2/v1/certs does."""
-        return {f"simulated-key-{n}": _key(n)[1] for n in range(max(0, self.number - 1), self.number + 1)}
-
-    def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
-        """Return a JWT with these claims; `header` replaces what its header says."""
-        shown = {"alg": "RS256", "kid": self.key_id, "typ": "JWT", **header}
-        signed = f"{_segment(shown)}.{_segment(claims)}"
-        signature = _key(self.number)[0].sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
-def _segment(value: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 class ConsentRefusedError(Exception):

@@ -12,7 +12,8 @@ from app.errors import NotificationForged, NotificationMalformed, VerificationUn
 from app.model import Notification
 from app.ports import PushRequest
 from app.testing.fakes import PushListener
-from connectors.mail.gmail.simulator_google import Signer, push_claims
+from connectors.mail.gmail.simulator_google import push_claims
+from connectors.simulated_keys import Signer
 
 if TYPE_CHECKING:
     from tests.integration.gmail.conftest import Gmail

@@ -11,7 +11,7 @@ from app.errors import Unavailable, VerificationUnavailable
 from app.testing.fakes import SteppedClock
 from connectors.mail.gmail import push
 from connectors.mail.gmail.push import SigningKeys
-from connectors.mail.gmail.simulator_google import Signer
+from connectors.simulated_keys import Signer
 
 CERTIFICATES = Signer().certificates()
 (KEY_ID,) = CERTIFICATES

@@ -1,4 +1,7 @@
-"""Delivers the simulated pushes: signed, at least once, retried until they are answered. Part of the simulator."""
+"""Delivers the pushes of a simulated provider: at least once, retried until they are answered.
+
+No connector needs it to work.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,15 @@ class _Push:
     due: float  # time.monotonic
     number: int
     body: bytes = field(compare=False)
+    url: str | None = field(compare=False)
     attempts: int = field(default=0, compare=False)
 
 
 class PushDelivery:
-    """One thread that sends pushes in the order they fall due, each with the headers of the moment."""
+    """One thread that sends pushes in the order they fall due, each with the headers of the moment.
+
+    A push goes to the address it was put in line with, else to `url`; without either nobody listens.
+    """
 
     def __init__(self, headers_for: Callable[[str], Mapping[str, str]]) -> None:
         self.url: str | None = None
@@ -50,11 +57,11 @@ class PushDelivery:
             self._changed.notify_all()
         self._thread.join(timeout=TIMEOUT_S)
 
-    def send(self, body: bytes, *, delay_s: float = 0.0) -> None:
+    def send(self, body: bytes, *, url: str | None = None, delay_s: float = 0.0) -> None:
         """Put a push in line."""
         with self._changed:
             self._made += 1
-            heapq.heappush(self._waiting, _Push(time.monotonic() + delay_s, self._made, body))
+            heapq.heappush(self._waiting, _Push(time.monotonic() + delay_s, self._made, body, url))
             self._changed.notify_all()
 
     def settle(self) -> None:
@@ -64,7 +71,7 @@ class PushDelivery:
 
     def _run(self) -> None:
         while (push := self._next()) is not None:
-            status = self._post(push.body)
+            status = self._post(push.url or self.url, push.body)
             push.attempts += 1
             with self._changed:
                 self.answers.append(status)
@@ -85,8 +92,7 @@ class PushDelivery:
                 self._changed.wait(wait_s)
             return None
 
-    def _post(self, body: bytes) -> int:
-        url = self.url
+    def _post(self, url: str | None, body: bytes) -> int:
         if url is None:
             return 204  # nobody listens, so nobody can refuse
         parts = urlsplit(url)
