@@ -6,6 +6,8 @@ sentence a person reads when nothing more exact is known.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class ThreadlinkError(Exception):
     """Something threadlink foresaw went wrong."""
@@ -75,6 +77,14 @@ class NotFound(RequestRefused):
 
 class Conflict(RequestRefused):
     """This does not fit what is there now."""
+
+
+class InvalidRequest(RequestRefused):
+    """The request does not fit what is documented; `fields` says where, never with the value."""
+
+    def __init__(self, fields: Sequence[Mapping[str, str]]) -> None:
+        super().__init__("invalid_request")
+        self.fields = list(fields)
 
 
 # --- what a vendor answered ---

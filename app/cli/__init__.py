@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cli.api_keys import api_keys
 from app.cli.frame import Group, run
 from app.cli.installing import migrate, rotate_keys, serve, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
@@ -22,6 +23,7 @@ threadlink = Group(
         teams,
         members,
         accounts,
+        api_keys,
         crm,
         explain,
         link,

@@ -265,6 +265,19 @@ REFUSALS: dict[str, Text] = {
         "try_again",
     ),
     "not_supported": Text("The connected CRM cannot do this.", "Bağlı CRM bunu yapamıyor."),
+    "key_reads_only": Text(
+        "This API key may only read. Make one that may write.",
+        "Bu API anahtarı yalnızca okuyabilir. Yazabilen bir anahtar oluşturun.",
+    ),
+    "idempotency_key_reused": Text(
+        "This Idempotency-Key was used for another request. Use a new one.",
+        "Bu Idempotency-Key başka bir istek için kullanıldı. Yeni bir anahtar kullanın.",
+    ),
+    "still_running": Text(
+        "The same request is still running, or its outcome is not known. Look at the CRM before you repeat it with a "
+        "new Idempotency-Key.",
+        "Aynı istek sürüyor veya sonucu bilinmiyor. Yeni bir Idempotency-Key ile yinelemeden önce CRM'ye bakın.",
+    ),
     "invalid_request": Text(
         "The request could not be understood. Check what was entered.",
         "İstek anlaşılamadı. Girilenleri kontrol edin.",

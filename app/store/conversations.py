@@ -138,6 +138,24 @@ def id_of(connection: sa.Connection, public_id: str) -> int | None:
     ).scalar()
 
 
+def ids_of(connection: sa.Connection, public_ids: Sequence[str]) -> dict[str, int]:
+    """Return the conversations behind public ids, following merges; what the team does not have is left out."""
+    rows = connection.execute(
+        sa.text(
+            """
+            WITH RECURSIVE chain AS (
+              SELECT public_id AS asked, id, merged_into FROM conversation WHERE public_id = ANY(CAST(:ids AS uuid[]))
+              UNION ALL
+              SELECT chain.asked, c.id, c.merged_into FROM chain JOIN conversation c ON c.id = chain.merged_into
+            )
+            SELECT asked, id FROM chain WHERE merged_into IS NULL
+            """
+        ),
+        {"ids": list(public_ids)},
+    )
+    return {str(row.asked): row.id for row in rows}
+
+
 def by_internet_id(connection: sa.Connection, internet_ids: Sequence[str]) -> dict[str, int]:
     """Return the conversation of each of these Message-IDs that is stored."""
     rows = connection.execute(

@@ -51,6 +51,11 @@ def team_of_connect_request(
     return _id(_value(connection, function, token_hash=token_hash, state_hash=state_hash))
 
 
+def team_of_api_key(connection: sa.Connection, key_hash: bytes) -> int | None:
+    """Return the team whose API key has this hash and was not revoked."""
+    return _id(_value(connection, "threadlink_team_of_api_key(CAST(:key_hash AS bytea))", key_hash=key_hash))
+
+
 def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int] | None:
     """Return (team, connection) of the CRM connection with this public id, a uuid."""
     pairs = _pairs(connection, "threadlink_crm_connection(CAST(:public_id AS uuid))", public_id=public_id)

@@ -191,6 +191,43 @@ connect_request = sa.Table(
     comment="One-time links that connect a mailbox, bound to the browser that opens them.",
 )
 
+# --- the API ---
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    _text("name", None),
+    sa.Column("key_hash", BYTEA, nullable=False),
+    _flag("may_write"),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("last_used_at", Time),
+    sa.Column("revoked_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "key_hash"),
+    _to("member", "member_id"),
+    sa.Index("ix_api_key_key_hash", "key_hash"),
+    comment="Personal API keys, as hashes; each acts with the rights of its member.",
+)
+
+api_answer = sa.Table(
+    "api_answer",
+    metadata,
+    _team(),
+    sa.Column("api_key_id", sa.BigInteger, nullable=False),
+    sa.Column("idempotency_hash", BYTEA, nullable=False),
+    sa.Column("request_digest", BYTEA, nullable=False),
+    sa.Column("document", JSONB),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "api_key_id", "idempotency_hash"),
+    _to("api_key", "api_key_id"),
+    comment="What a write with an Idempotency-Key answered, for a day; no document while it runs.",
+)
+
 # --- mail ---
 
 hint = sa.Table(

@@ -6,7 +6,7 @@ anything else that the class of the error does not promise.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,6 +19,7 @@ from app.errors import (
     ApplicationMisconfigured,
     Conflict,
     DatabaseUnreachable,
+    InvalidRequest,
     MailboxUnavailable,
     NotAllowed,
     NotFound,
@@ -28,7 +29,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import connect, health, webhooks
+from app.web import api, connect, health, webhooks
 from app.web.security import hardening
 from app.web.wording import browser_locale, words
 
@@ -38,6 +39,7 @@ PARTS = ("webhooks", "pages")
 
 # Status and reason of the answer to an error; the first class that fits counts. A RequestRefused brings its reason.
 ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
+    (InvalidRequest, 422, ""),
     (NotAllowed, 403, ""),
     (NotFound, 404, ""),
     (Conflict, 409, ""),
@@ -67,6 +69,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(webhooks.blueprint(installation))
     if "pages" in parts:
         flask.register_blueprint(connect.blueprint(installation))
+        flask.register_blueprint(api.blueprint(installation))
     flask.after_request(hardening(is_https=settings.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)
     flask.register_error_handler(ThreadlinkError, _foreseen)
@@ -79,13 +82,18 @@ def _host(url: str) -> str:
 
 
 def _http_error(error: HTTPException) -> Response:
-    return _problem(error.code or 500, "http")
+    answer = _problem(error.code or 500, "http")
+    for name, value in error.get_headers():
+        if name in ("Allow", "WWW-Authenticate"):
+            answer.headers[name] = value
+    return answer
 
 
 def _foreseen(error: ThreadlinkError) -> Response:
     for kind, status, reason in ANSWERS:
         if isinstance(error, RequestRefused) and isinstance(error, kind):
-            return _problem(status, error.reason, error.params)
+            fields = error.fields if isinstance(error, InvalidRequest) else None
+            return _problem(status, error.reason, error.params, fields)
         if isinstance(error, kind):
             return _problem(status, reason)
     return _unforeseen(error)
@@ -96,15 +104,22 @@ def _unforeseen(error: Exception) -> Response:
     return _problem(500, "internal")
 
 
-def _problem(status: int, reason: str, params: Mapping[str, object] | None = None) -> Response:
+def _problem(
+    status: int,
+    reason: str,
+    params: Mapping[str, object] | None = None,
+    fields: Sequence[Mapping[str, str]] | None = None,
+) -> Response:
     locale = browser_locale(request)
     text = words(locale)
     told = sentence(reason, params, locale) if reason in REASONS else text.get(f"problem_{reason}")
     title = told or text.get(f"status_{status}") or text["status_other"]
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    if wants_page and not request.path.startswith("/api/"):
         answer = Response(render_template("problem.html", text=text, locale=locale, title=title), status)
     else:
-        answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason})
+        more = {"fields": fields} if fields else {}
+        answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason, **more})
         answer.status_code, answer.mimetype = status, "application/problem+json"
     if status == 503:
         answer.headers["Retry-After"] = str(ASK_AGAIN_S)

@@ -40,10 +40,12 @@ _EN = {
     "problem_database_unreachable": "The service is not available now. Try again in a minute.",
     "problem_internal": "Something unforeseen went wrong; it was noted.",
     "status_400": "The request is not valid.",
+    "status_401": "Send an API key that is valid: Authorization: Bearer tl_…",
     "status_403": "You may not do this.",
     "status_404": "There is nothing here that you may see.",
     "status_405": "This address does not take that kind of request.",
     "status_413": "The request is too large.",
+    "status_415": "Send JSON, with Content-Type: application/json.",
     "status_other": "The request could not be answered.",
 }
 
@@ -80,10 +82,12 @@ _TR = {
     "problem_database_unreachable": "Hizmet şu anda kullanılamıyor. Bir dakika sonra yeniden deneyin.",
     "problem_internal": "Öngörülmeyen bir hata oluştu ve kaydedildi.",
     "status_400": "İstek geçerli değil.",
+    "status_401": "Geçerli bir API anahtarı gönderin: Authorization: Bearer tl_…",
     "status_403": "Bunu yapma yetkiniz yok.",
     "status_404": "Burada görebileceğiniz bir şey yok.",
     "status_405": "Bu adres böyle bir istek kabul etmiyor.",
     "status_413": "İstek çok büyük.",
+    "status_415": "JSON gönderin: Content-Type: application/json.",
     "status_other": "İstek yanıtlanamadı.",
 }
 

@@ -1,0 +1,22 @@
+"""The API under /api/v1: what a member may do, for programs, with one of that member's keys.
+
+frame.py: who calls, repeated writes, problems, the OpenAPI document. shapes.py: what goes in and out. The other modules
+hold the routes; like every view they only turn HTTP into calls of the core.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.installation import Installation
+from app.web.api import accounts, conversations, items
+from app.web.api.frame import Frame
+
+
+def blueprint(installation: Installation) -> Blueprint:
+    """Build every route of the API and its OpenAPI 3.1 document."""
+    frame = Frame(installation)
+    conversations.add(frame)
+    items.add(frame)
+    accounts.add(frame)
+    return frame.routes

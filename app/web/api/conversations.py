@@ -1,0 +1,184 @@
+"""Conversations: explain, link, unlink, bulk, dismiss, visibility, suggestions, undo, and what became of a mail."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Response, jsonify
+
+from app import doctor, links, review
+from app.acting import Acting, Seen
+from app.errors import NotFound
+from app.explain import explain
+from app.linking.reasons import sentence
+from app.model import ItemRef, Member
+from app.store import conversations as rows
+from app.store import crm, teams
+from app.web.api.frame import Frame
+from app.web.api.shapes import (
+    Acted,
+    BulkLinkIn,
+    Conversations,
+    DoctorIn,
+    Explained,
+    ItemIn,
+    LinkIn,
+    Suggestions,
+    Traced,
+    UndoIn,
+    Undone,
+    VisibilityIn,
+)
+
+_TAG = "conversations"
+NOBODYS = 0  # the id of no conversation: looked at like another member's, so the answers cannot be told apart
+
+
+def add(frame: Frame) -> None:
+    """Add the routes."""
+    _add_reading(frame)
+    _add_choices(frame)
+    _add_batches(frame)
+
+
+def _add_reading(frame: Frame) -> None:
+    @frame.route("GET", "/conversations/<uuid:conversation>", Explained, _TAG)
+    def explain_conversation(conversation: UUID) -> Response:
+        """Say what a conversation is linked to, why, and what would change that."""
+        with frame.reading() as (connection, member):
+            return jsonify(explain(connection, _seen(connection, member, conversation), locale_of(connection)))
+
+    @frame.route("GET", "/conversations/<uuid:conversation>/suggestions", Suggestions, _TAG)
+    def suggest_items(conversation: UUID) -> Response:
+        """Rank the items to link a conversation to, best first, each with its evidence."""
+        with frame.reading() as (connection, member):
+            locale = locale_of(connection)
+            found = review.suggestions(connection, _seen(connection, member, conversation))
+        return jsonify(
+            {
+                "suggestions": [
+                    {
+                        "kind": each.ref.kind,
+                        "id": each.ref.external_id,
+                        "title": each.title,
+                        "state": each.state,
+                        "evidence": [sentence(evidence.code, evidence.params, locale) for evidence in each.evidence],
+                    }
+                    for each in found
+                ]
+            }
+        )
+
+    @frame.route("GET", "/doctor", Traced, _TAG)
+    def trace(query: DoctorIn) -> Response:
+        """Say what became of a mail in the mailboxes of the caller."""
+        with frame.reading() as (connection, member):
+            found = doctor.trace(connection, member, query.q, locale_of(connection))
+        return jsonify({"conversations": found})
+
+
+def _add_choices(frame: Frame) -> None:
+    @frame.route("POST", "/conversations/<uuid:conversation>/link", Acted, _TAG)
+    def link(conversation: UUID, json: LinkIn) -> Response:
+        """Link a conversation to an item by hand."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            links.link(connection, acting, _id(connection, conversation), ref_of(connection, json.item), move=json.move)
+            return _acted("linked", acting)
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/conversations/<uuid:conversation>/unlink", Acted, _TAG)
+    def unlink(conversation: UUID) -> Response:
+        """Take a conversation off its item; automatic linking does not put it back."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            links.unlink(connection, acting, _id(connection, conversation))
+            return _acted("unlinked", acting)
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/conversations/<uuid:conversation>/dismiss", Acted, _TAG)
+    def dismiss(conversation: UUID) -> Response:
+        """Say that a conversation is not about any item, until it has a new candidate."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            links.dismiss(connection, acting, _id(connection, conversation))
+            return _acted("dismissed", acting)
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/conversations/<uuid:conversation>/visibility", Acted, _TAG)
+    def set_visibility(conversation: UUID, json: VisibilityIn) -> Response:
+        """Set who may read a conversation; only its owners may."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            links.set_visibility(connection, acting, _id(connection, conversation), json.level)
+            return _acted("visibility_set", acting)
+
+        return frame.writing(work)
+
+
+def _add_batches(frame: Frame) -> None:
+    @frame.route("POST", "/conversations/bulk-link", Conversations, _TAG)
+    def bulk_link(json: BulkLinkIn) -> Response:
+        """Link many conversations to one item as one action; each one refused is listed with its reason."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            asked = [str(each) for each in json.conversations]
+            ids = rows.ids_of(connection, asked)
+            item = ref_of(connection, json.item)
+            done = links.bulk_link(connection, acting, list(ids.values()), item, elsewhere=json.elsewhere)
+            public = {conversation_id: public_id for public_id, conversation_id in ids.items()}
+            refused = {public[conversation_id]: reason for conversation_id, reason in done.not_linked.items()}
+            unknown = {public_id: "not_found" for public_id in asked if public_id not in ids}
+            return {
+                "linked": [public[conversation_id] for conversation_id in done.linked],
+                "not_linked": {**refused, **unknown},
+                "action": done.batch_id,
+            }
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/undo", Undone, _TAG)
+    def undo(json: UndoIn) -> Response:
+        """Take an action back, by the id it answered with."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            undone = links.undo(connection, acting, str(json.action))
+            seen = links.see(connection, acting.member, undone)
+            return {"undone": [each.conversation.public_id for each in seen.values()]}
+
+        return frame.writing(work)
+
+
+def locale_of(connection: sa.Connection) -> str:
+    """Return the team's language."""
+    team = teams.team(connection)
+    return team.locale if team else "en"
+
+
+def ref_of(connection: sa.Connection, item: ItemIn) -> ItemRef:
+    """Name an item of the team's CRM. Raises NotFound (item_unknown) when the team has no CRM."""
+    known = crm.connections(connection)
+    if not known:
+        raise NotFound("item_unknown", item=f"{item.kind}/{item.id}")
+    return ItemRef(item.kind, item.id, known[0].id)
+
+
+def _id(connection: sa.Connection, conversation: UUID) -> int:
+    return rows.id_of(connection, str(conversation)) or NOBODYS
+
+
+def _seen(connection: sa.Connection, member: Member, conversation: UUID) -> Seen:
+    conversation_id = _id(connection, conversation)
+    seen = links.see(connection, member, [conversation_id]).get(conversation_id)
+    if seen is None:
+        raise NotFound
+    return seen
+
+
+def _acted(outcome: str, acting: Acting) -> dict[str, Any]:
+    return {"outcome": outcome, "action": acting.batch_id}

@@ -1,0 +1,230 @@
+"""What goes in and out of the API; the OpenAPI document is made from these.
+
+Ids are the public ones. Times are UTC, ISO 8601. What a reader may not know is null or left out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.model import ItemKind, Level
+
+LONGEST_QUERY = 200
+MOST_IN_BULK = 200
+
+Id = Annotated[UUID, Field(description="A public id.")]
+ItemId = Annotated[str, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
+
+
+class Closed(BaseModel):
+    """What comes in: a field that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+# --- in ---
+
+
+class ItemIn(Closed):
+    kind: ItemKind
+    id: ItemId
+
+
+class LinkIn(Closed):
+    item: ItemIn
+    move: bool = Field(False, description="Take it off the item it is linked to now.")
+
+
+class BulkLinkIn(Closed):
+    conversations: list[Id] = Field(min_length=1, max_length=MOST_IN_BULK)
+    item: ItemIn
+    elsewhere: Literal["skip", "move"] = Field(
+        "skip", description="What becomes of conversations that are linked to another item."
+    )
+
+
+class VisibilityIn(Closed):
+    level: Level | None = Field(description="null follows the accounts.")
+
+
+class UndoIn(Closed):
+    action: Id = Field(description="The `action` that a write answered with.")
+
+
+class AutoLinkIn(Closed):
+    auto_link: bool
+
+
+class SearchIn(BaseModel):
+    q: str = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
+    kind: ItemKind | None = None
+    limit: int = Field(20, ge=1, le=50)
+
+
+class DoctorIn(BaseModel):
+    q: str = Field(
+        min_length=1, max_length=LONGEST_QUERY, description="A Message-ID, a sender's address, or words of the subject."
+    )
+
+
+# --- out ---
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    status: int
+    title: str = Field(description="One sentence for a person, in the language asked for.")
+    reason: str = Field(description="A stable code.")
+    fields: list[dict[str, str]] | None = Field(None, description="What did not fit, field by field.")
+
+
+class Acted(BaseModel):
+    outcome: str
+    action: Id = Field(description="Takes it back: POST /undo.")
+
+
+class Conversations(BaseModel):
+    linked: list[Id]
+    not_linked: dict[str, str] = Field(description="A reason for each conversation that was not linked.")
+    action: Id
+
+
+class Undone(BaseModel):
+    undone: list[Id]
+
+
+class Record(BaseModel):
+    id: str
+    name: str
+
+
+class LinkOut(BaseModel):
+    kind: str
+    id: str
+    title: str
+    origin: str
+
+
+class CandidateOut(BaseModel):
+    kind: str
+    id: str
+    title: str
+    ruled_out: str | None
+    why_not: str | None
+    evidence: list[str]
+
+
+class DecisionOut(BaseModel):
+    outcome: str
+    reason: str
+    sentence: str
+    candidates: list[CandidateOut]
+
+
+class ActionOut(BaseModel):
+    code: str
+    label: str
+
+
+class MessageOut(BaseModel):
+    internet_id: str
+    sent_at: str
+    direction: str
+    readable: Level
+
+
+class ClaimOut(BaseModel):
+    conversation: str
+    why: str
+
+
+class NoteOut(BaseModel):
+    item: str
+    state: str
+    error: str
+    written_at: str | None
+
+
+class EarlierDecision(BaseModel):
+    at: str
+    outcome: str
+    reason: str
+    sentence: str
+
+
+class Explained(BaseModel):
+    """A conversation: what it is linked to, why, and what would change that."""
+
+    id: str
+    subject: str | None
+    accounts: list[str]
+    providers: list[str]
+    messages: list[MessageOut]
+    decision: DecisionOut | None
+    link: LinkOut | None
+    persons: list[Record]
+    organizations: list[Record]
+    crm: dict[str, int]
+    action: ActionOut | None
+    trigger: str | None
+    may_link: bool
+    dismissed: bool
+    claims: list[ClaimOut]
+    merged: list[str]
+    notes: list[NoteOut]
+    history: list[EarlierDecision]
+
+
+class SuggestionOut(BaseModel):
+    kind: str
+    id: str
+    title: str
+    state: str
+    evidence: list[str]
+
+
+class Suggestions(BaseModel):
+    suggestions: list[SuggestionOut]
+
+
+class ItemOut(BaseModel):
+    kind: str
+    id: str
+    title: str
+    state: str
+
+
+class FoundItem(ItemOut):
+    organization: str
+
+
+class FoundItems(BaseModel):
+    items: list[FoundItem]
+
+
+class AccountOut(BaseModel):
+    id: str
+    address: str
+    provider: str
+    kind: str
+    state: str
+    paused: bool
+    auto_link: bool
+    visibility: Level
+    is_mine: bool
+    last_sync_at: str | None
+    pending: int
+    parked: int
+
+
+class Accounts(BaseModel):
+    accounts: list[AccountOut]
+
+
+class Traced(BaseModel):
+    conversations: list[Explained]

@@ -1,0 +1,292 @@
+"""The API: who calls, what a member may see and do, repeated writes, problems, and the document that describes it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import api_keys
+from app.installation import Installation
+from app.store.database import Database
+from tests.integration.building import ADA, BEA, CAN, DAN, TOM, Office, northwind
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Program:
+    """A member's program with an API key."""
+
+    client: FlaskClient
+    key: str
+    key_id: str
+
+    def get(self, path: str, **query: Any) -> tuple[int, Any]:
+        answer = self.client.get(f"/api/v1{path}", query_string=query, headers={"Authorization": f"Bearer {self.key}"})
+        return answer.status_code, answer.json
+
+    def post(self, path: str, body: Any = None, *, once: str | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.key}", **({"Idempotency-Key": once} if once is not None else {})}
+        answer = self.client.post(f"/api/v1{path}", json={} if body is None else body, headers=headers)
+        return answer.status_code, answer.json
+
+
+@pytest.fixture
+def office(database: Database, team: Callable[..., int]) -> Office:
+    return northwind(database, team)
+
+
+@pytest.fixture
+def program(installation: Installation, app: Flask, office: Office) -> Callable[..., Program]:
+    """Make programs of members."""
+
+    def make(email: str, *, may_write: bool = True) -> Program:
+        with office.database.for_team(office.team_id) as connection:
+            key, text = api_keys.make(connection, office.acting(email), "test", may_write=may_write)
+        return Program(app.test_client(), text, key.public_id)
+
+    return make
+
+
+def id_of(office: Office, conversation: int) -> str:
+    return office.load(conversation).public_id
+
+
+# --- who calls ---
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "Bearer", "Bearer x", "Bearer tl_unknown", "Basic dGxfeDp5", "Bearer " + "tl_" + "x" * 5000],
+)
+def test_without_a_valid_key_nothing_is_answered(client: FlaskClient, authorization: str | None) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = client.get("/api/v1/accounts", headers=headers)
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+    assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
+
+
+def test_a_revoked_key_and_a_removed_member_are_nobody(office: Office, program: Callable[..., Program]) -> None:
+    ada, can = program(ADA), program(CAN)
+    assert ada.get("/accounts")[0] == can.get("/accounts")[0] == 200
+    with office.database.for_team(office.team_id) as connection:
+        api_keys.revoke(connection, office.acting(ADA), ada.key_id)
+    office.rows("UPDATE member SET removed_at = now() WHERE email = :email RETURNING id", email=CAN)
+    assert ada.get("/accounts")[0] == can.get("/accounts")[0] == 401
+
+
+def test_a_key_is_stored_as_a_hash_alone(office: Office, program: Callable[..., Program]) -> None:
+    key = program(ADA).key
+    (row,) = office.rows("SELECT CAST(k AS text) AS everything FROM api_key k")
+    assert key not in row.everything
+
+
+def test_a_key_that_reads_changes_nothing(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    reader = program(ADA, may_write=False)
+    status, problem = reader.post(f"/conversations/{id_of(office, conversation)}/unlink")
+    assert (status, problem["reason"]) == (403, "key_reads_only")
+    assert office.linked(conversation) == "deal/d1"
+
+
+# --- what a member may see and do ---
+
+
+def test_a_conversation_is_explained(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    status, told = program(ADA).get(f"/conversations/{id_of(office, conversation)}")
+    assert status == 200
+    assert (told["subject"], told["link"]["id"], told["decision"]["reason"]) == ("Prices", "d1", "only_open_item")
+    assert told["may_link"] is True
+
+
+def test_what_a_member_may_not_see_is_like_what_is_not_there(office: Office, program: Callable[..., Program]) -> None:
+    hidden = office.mail("m1", "stranger@else.test", ADA)
+    can = program(CAN)
+    for path, ask in (("", can.get), ("/suggestions", can.get), ("/unlink", can.post), ("/dismiss", can.post)):
+        assert ask(f"/conversations/{id_of(office, hidden)}{path}") == ask(f"/conversations/{uuid.uuid4()}{path}")
+        assert ask(f"/conversations/{id_of(office, hidden)}{path}")[0] == 404
+
+
+def test_another_teams_conversation_is_not_there(
+    office: Office, database: Database, team: Callable[..., int], program: Callable[..., Program]
+) -> None:
+    other = northwind(database, team)
+    theirs = other.mail("m1", BEA, ADA)
+    assert program(ADA).get(f"/conversations/{id_of(other, theirs)}")[0] == 404
+
+
+def test_suggestions_are_ranked_with_their_evidence(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", TOM, ADA, subject="Refit")
+    _, told = program(ADA).get(f"/conversations/{id_of(office, conversation)}/suggestions")
+    assert [each["id"] for each in told["suggestions"]] == ["d2", "d3"]
+    assert "The subject names its title." in told["suggestions"][0]["evidence"]
+
+
+def test_a_conversation_is_linked_moved_unlinked_and_that_is_taken_back(
+    office: Office, program: Callable[..., Program]
+) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    path, ada = f"/conversations/{id_of(office, conversation)}", program(ADA)
+    refit, spa = ({"item": {"kind": "deal", "id": each}} for each in ("d2", "d3"))
+    assert ada.post(f"{path}/link", refit)[1]["outcome"] == "linked"
+    status, problem = ada.post(f"{path}/link", spa)
+    assert (status, problem["reason"]) == (409, "already_linked")
+    assert ada.post(f"{path}/link", {**spa, "move": True})[0] == 200
+    unlinked = ada.post(f"{path}/unlink")[1]
+    assert office.linked(conversation) is None
+    assert ada.post("/undo", {"action": unlinked["action"]})[1] == {"undone": [id_of(office, conversation)]}
+    assert office.linked(conversation) == "deal/d3"
+    assert ada.post(f"{path}/visibility", {"level": "private"})[0] == 200
+
+
+def test_who_sees_but_does_not_own_may_not_link(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    status, problem = program(CAN).post(f"/conversations/{id_of(office, conversation)}/unlink")
+    assert (status, problem["reason"]) == (403, "not_owner")
+
+
+def test_many_are_linked_at_once_with_a_reason_for_each_that_is_not(
+    office: Office, program: Callable[..., Program]
+) -> None:
+    first, second = office.mail("m1", TOM, ADA), office.mail("m2", TOM, ADA)
+    elsewhere = office.mail("m3", BEA, ADA)
+    hidden = office.mail("m4", TOM, CAN, at=[CAN])
+    unknown = str(uuid.uuid4())
+    asked = [*(id_of(office, each) for each in (first, second, elsewhere, hidden)), unknown]
+    _, done = program(ADA).post(
+        "/conversations/bulk-link", {"conversations": asked, "item": {"kind": "deal", "id": "d2"}}
+    )
+    assert set(done["linked"]) == set(asked[:2])
+    assert done["not_linked"] == {asked[2]: "already_linked", asked[3]: "not_found", unknown: "not_found"}
+
+
+def test_items_are_found_and_read(office: Office, program: Callable[..., Program]) -> None:
+    ada = program(ADA)
+    assert [each["id"] for each in ada.get("/items", q="refi")[1]["items"]] == ["d2"]
+    assert ada.get("/items", q="refi", kind="lead")[1]["items"] == []
+    assert ada.get("/items/deal/d2")[1] == {"kind": "deal", "id": "d2", "title": "Refit", "state": "open"}
+    assert ada.get("/items/deal/nothing")[1]["reason"] == "item_unknown"
+    assert ada.get("/items/person/p1")[0] == 404
+
+
+def test_members_see_their_accounts_and_administrators_all(office: Office, program: Callable[..., Program]) -> None:
+    def seen(email: str) -> dict[str, bool]:
+        return {each["address"]: each["is_mine"] for each in program(email).get("/accounts")[1]["accounts"]}
+
+    assert seen(ADA) == {ADA: True}
+    assert seen(DAN) == {ADA: False, CAN: False}
+
+
+def test_only_its_owner_flips_the_switch_of_an_account(office: Office, program: Callable[..., Program]) -> None:
+    path = f"/accounts/{office.accounts[ADA].public_id}/auto-link"
+    assert program(CAN).post(path, {"auto_link": False})[0] == 404
+    assert program(DAN).post(path, {"auto_link": False})[1]["reason"] == "not_owner"
+    assert program(ADA).post(path, {"auto_link": False})[0] == 200
+    assert office.rows("SELECT auto_link FROM account WHERE address = :ada", ada=ADA)[0].auto_link is False
+
+
+def test_the_doctor_finds_the_callers_mail(office: Office, program: Callable[..., Program]) -> None:
+    office.mail("m1", BEA, ADA)
+    assert [each["subject"] for each in program(ADA).get("/doctor", q="<m1@x.test>")[1]["conversations"]] == ["Prices"]
+    assert program(CAN).get("/doctor", q="<m1@x.test>")[1] == {"conversations": []}
+
+
+# --- repeated writes ---
+
+
+def test_a_repeated_write_is_answered_as_the_first_time_and_done_once(
+    office: Office, program: Callable[..., Program]
+) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    path, ada = f"/conversations/{id_of(office, conversation)}/unlink", program(ADA)
+    first = ada.post(path, once="k1")
+    assert ada.post(path, once="k1") == first
+    assert ada.post(path, once="k2")[1]["reason"] == "not_linked"
+    assert [action for action, _ in office.trail(conversation)] == ["unlink"]
+
+
+def test_a_refused_write_may_be_repeated_with_the_same_key(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    path, ada = f"/conversations/{id_of(office, conversation)}", program(ADA)
+    assert ada.post(f"{path}/unlink", once="k1")[1]["reason"] == "not_linked"
+    ada.post(f"{path}/link", {"item": {"kind": "deal", "id": "d2"}})
+    assert ada.post(f"{path}/unlink", once="k1")[0] == 200
+
+
+def test_a_key_stands_for_one_request_of_one_program(office: Office, program: Callable[..., Program]) -> None:
+    first, second = office.mail("m1", BEA, ADA), office.mail("m2", BEA, ADA)
+    ada = program(ADA)
+    assert ada.post(f"/conversations/{id_of(office, first)}/unlink", once="k1")[0] == 200
+    status, problem = ada.post(f"/conversations/{id_of(office, second)}/unlink", once="k1")
+    assert (status, problem["reason"]) == (409, "idempotency_key_reused")
+    assert program(ADA).post(f"/conversations/{id_of(office, second)}/unlink", once="k1")[0] == 200
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201])
+def test_an_idempotency_key_has_a_length(office: Office, program: Callable[..., Program], key: str) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    status, problem = program(ADA).post(f"/conversations/{id_of(office, conversation)}/unlink", once=key)
+    assert (status, problem["fields"][0]["field"]) == (422, "Idempotency-Key")
+
+
+# --- problems and the document ---
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/undo", {"action": "no uuid"}),
+        ("/undo", {}),
+        ("/undo", []),
+        ("/undo", {"action": str(uuid.UUID(int=1)), "team_id": 2}),
+        ("/conversations/bulk-link", {"conversations": [], "item": {"kind": "deal", "id": "d1"}}),
+        ("/conversations/bulk-link", {"conversations": [str(uuid.UUID(int=1))] * 201, "item": {"kind": "x", "id": ""}}),
+    ],
+)
+def test_what_does_not_fit_names_the_fields_and_not_their_values(
+    program: Callable[..., Program], path: str, body: Any
+) -> None:
+    status, problem = program(ADA).post(path, body)
+    assert (status, problem["reason"]) == (422, "invalid_request")
+    assert problem["fields"]
+    assert "no uuid" not in str(problem)
+
+
+def test_limits_and_queries_are_bounded(program: Callable[..., Program]) -> None:
+    ada = program(ADA)
+    for query in ({"q": "x" * 201}, {"q": "x", "limit": 10**9}, {"q": ""}, {}, {"q": "x", "kind": "person"}):
+        assert ada.get("/items", **query)[0] == 422
+
+
+def test_the_document_describes_every_route(app: Flask, client: FlaskClient) -> None:
+    answer = client.get("/api/openapi.json")
+    document = answer.json
+    assert answer.status_code == 200
+    assert document["openapi"].startswith("3.1")
+    routes = {
+        (method.lower(), rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    documented = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len(documented) == len(routes)
+    for operation in documented:
+        assert operation["summary"]
+        assert operation["security"] == [{"key": []}]
+        assert "application/problem+json" in operation["responses"]["401"]["content"]
+
+
+def test_a_write_says_in_the_document_that_it_may_be_repeated(client: FlaskClient) -> None:
+    paths = client.get("/api/openapi.json").json["paths"]
+    for path in paths.values():
+        for method, operation in path.items():
+            names = {parameter["name"] for parameter in operation.get("parameters", [])}
+            assert ("Idempotency-Key" in names) == (method != "get")
