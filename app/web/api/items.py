@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Response, jsonify
+from pydantic import ValidationError
 
 from app.errors import NotFound
 from app.model import ITEM_KINDS
@@ -41,8 +42,12 @@ def add(frame: Frame) -> None:
     @frame.route("GET", "/items/<any(deal, lead, project):kind>/<string:item>", ItemOut, _TAG)
     def get_item(kind: str, item: str) -> Response:
         """Return one item in any state."""
+        try:
+            asked = ItemIn(kind=kind, id=item)  # type: ignore[arg-type]  # the route lets no other kind through
+        except ValidationError:
+            raise NotFound("item_unknown", item=kind) from None
         with frame.reading() as (connection, _):
-            found = mirror.item(connection, ref_of(connection, ItemIn.model_construct(kind=kind, id=item)))
+            found = mirror.item(connection, ref_of(connection, asked))
         if found is None:
             raise NotFound("item_unknown", item=f"{kind}/{item}")
         return jsonify({"kind": kind, "id": item, "title": found.title, "state": found.state})

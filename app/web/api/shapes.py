@@ -8,15 +8,24 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.model import ItemKind, Level
 
 LONGEST_QUERY = 200
 MOST_IN_BULK = 200
 
+
+def _is_storable(text: str) -> str:
+    """Let through what PostgreSQL stores and UTF-8 can say."""
+    if any(sign == "\x00" or "\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("must not hold NUL or half a surrogate pair")
+    return text
+
+
 Id = Annotated[UUID, Field(description="A public id.")]
-ItemId = Annotated[str, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
+Text = Annotated[str, AfterValidator(_is_storable), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
+ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
 
 
 class Closed(BaseModel):
@@ -58,14 +67,14 @@ class AutoLinkIn(Closed):
     auto_link: bool
 
 
-class SearchIn(BaseModel):
-    q: str = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
+class SearchIn(Closed):
+    q: Text = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
     kind: ItemKind | None = None
     limit: int = Field(20, ge=1, le=50)
 
 
-class DoctorIn(BaseModel):
-    q: str = Field(
+class DoctorIn(Closed):
+    q: Text = Field(
         min_length=1, max_length=LONGEST_QUERY, description="A Message-ID, a sender's address, or words of the subject."
     )
 

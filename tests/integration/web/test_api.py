@@ -174,6 +174,7 @@ def test_items_are_found_and_read(office: Office, program: Callable[..., Program
     assert ada.get("/items/deal/d2")[1] == {"kind": "deal", "id": "d2", "title": "Refit", "state": "open"}
     assert ada.get("/items/deal/nothing")[1]["reason"] == "item_unknown"
     assert ada.get("/items/person/p1")[0] == 404
+    assert ada.get("/items/deal/a%00b")[0] == 404
 
 
 def test_members_see_their_accounts_and_administrators_all(office: Office, program: Callable[..., Program]) -> None:
@@ -261,7 +262,14 @@ def test_what_does_not_fit_names_the_fields_and_not_their_values(
 
 def test_limits_and_queries_are_bounded(program: Callable[..., Program]) -> None:
     ada = program(ADA)
-    for query in ({"q": "x" * 201}, {"q": "x", "limit": 10**9}, {"q": ""}, {}, {"q": "x", "kind": "person"}):
+    for query in (
+        {"q": "x" * 201},
+        {"q": "x", "limit": 10**9},
+        {"q": ""},
+        {},
+        {"q": "x", "kind": "person"},
+        {"q": "a\0b"},
+    ):
         assert ada.get("/items", **query)[0] == 422
 
 
