@@ -1,0 +1,182 @@
+"""What of a message a request is shown: $select, $expand and its Prefer headers. Part of the simulator."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.mail.graph.simulator_mailbox import SimulatedMailbox, SimulatedMessage
+from connectors.simulated_http import Call
+
+# Shown without $select; internetMessageHeaders, uniqueBody and the rest only when they are asked for.
+USUAL = (
+    "createdDateTime",
+    "lastModifiedDateTime",
+    "changeKey",
+    "receivedDateTime",
+    "sentDateTime",
+    "hasAttachments",
+    "internetMessageId",
+    "subject",
+    "bodyPreview",
+    "importance",
+    "parentFolderId",
+    "conversationId",
+    "conversationIndex",
+    "isRead",
+    "isDraft",
+    "webLink",
+    "body",
+    "sender",
+    "from",
+    "toRecipients",
+    "ccRecipients",
+    "bccRecipients",
+    "replyTo",
+)
+ASKED_FOR = ("internetMessageHeaders", "uniqueBody")
+# What Mail.ReadBasic does not show.
+NOT_BASIC = frozenset({"body", "uniqueBody", "bodyPreview"})
+PREVIEW_CHARS = 255
+_EXPAND = re.compile(r"(singleValueExtendedProperties|attachments)(?:\(((?:[^()']|'[^']*')*)\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a Prefer header asks for."""
+
+    immutable_ids: bool
+    text_bodies: bool
+    page_size: int | None
+
+    @classmethod
+    def of(cls, call: Call) -> Preferences:
+        """Read the header of a call."""
+        prefer = call.headers.get("prefer", "")
+        size = re.search(r"odata\.maxpagesize=(\d+)", prefer)
+        return cls(
+            immutable_ids='idtype="immutableid"' in prefer.lower(),
+            text_bodies='outlook.body-content-type="text"' in prefer.lower(),
+            page_size=int(size[1]) if size else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one request wants messages shown. Raises ValueError for what Graph would refuse."""
+
+    preferences: Preferences
+    fields: tuple[str, ...]
+    properties: tuple[str, ...] = ()
+    with_attachments: bool = False
+
+    @classmethod
+    def of(cls, call: Call, *, is_basic: bool) -> View:
+        """Read $select and $expand of a call."""
+        asked = [name.strip() for name in call.one("$select").split(",") if name.strip()]
+        unknown = set(asked) - {*USUAL, *ASKED_FOR, "id", "categories", "flag", "inferenceClassification"}
+        if unknown:
+            raise ValueError(f"Could not find a property named '{min(unknown)}' on type 'microsoft.graph.message'.")
+        fields = [name for name in asked or USUAL if not (is_basic and name in NOT_BASIC)]
+        properties, with_attachments = _expanded(call.one("$expand"))
+        if is_basic and (properties or with_attachments):
+            raise PermissionError
+        return cls(Preferences.of(call), tuple(fields), properties, with_attachments)
+
+    def show(
+        self, mailbox: SimulatedMailbox, message: SimulatedMessage, *, without_headers: bool = False
+    ) -> dict[str, Any]:
+        """Return the message as this request sees it."""
+        shown: dict[str, Any] = {"@odata.etag": etag(message), "id": self.id_of(message)}
+        if message.mail.meeting:
+            shown = {"@odata.type": message.mail.meeting[0], **shown, "meetingMessageType": message.mail.meeting[1]}
+        known = self._all(mailbox, message)
+        shown |= {name: known[name] for name in self.fields if name in known}
+        is_sent = mailbox.folders[message.folder_id].well_known == "sentitems"
+        if "internetMessageHeaders" in self.fields and not (is_sent or without_headers):
+            shown["internetMessageHeaders"] = message.mail.headers
+        values = [(name, message.mail.property(name, is_sent=is_sent)) for name in self.properties]
+        if found := [{"id": name, "value": value} for name, value in values if value is not None]:
+            shown["singleValueExtendedProperties"] = found
+        if self.with_attachments:
+            shown["attachments"] = message.mail.attachments
+        return shown
+
+    def id_of(self, message: SimulatedMessage) -> str:
+        """Return the id in the form that was asked for."""
+        return message.id if self.preferences.immutable_ids else message.default_id
+
+    def _all(self, mailbox: SimulatedMailbox, message: SimulatedMessage) -> dict[str, Any]:
+        mail, received = message.mail, time_shown(message.at)
+        folder = mailbox.folders[message.folder_id]
+        author = next(iter(mail.recipients("From")), None)
+        content = (mail.text, "text") if self.preferences.text_bodies else (mail.html, "html")
+        body = {"contentType": content[1], "content": content[0]}
+        return {
+            "id": self.id_of(message),
+            "createdDateTime": received,
+            "lastModifiedDateTime": received,
+            "changeKey": etag(message)[3:-1],
+            "categories": [],
+            "receivedDateTime": received,
+            "sentDateTime": time_shown(mail.sent_at or message.at),
+            "hasAttachments": bool(mail.attachments),
+            "internetMessageId": mail.internet_id,
+            "subject": mail.subject,
+            "bodyPreview": " ".join(mail.text.split())[:PREVIEW_CHARS],
+            "importance": "normal",
+            "parentFolderId": message.folder_id,
+            "conversationId": conversation_id(mailbox, message),
+            "conversationIndex": mail.conversation_index(message.conversation, message.at),
+            "isRead": message.is_read,
+            "isDraft": folder.well_known == "drafts",
+            "webLink": f"https://outlook.office365.test/owa/?ItemID={message.default_id}&exvsurl=1",
+            "body": body,
+            "uniqueBody": body,
+            "sender": next(iter(mail.recipients("Sender")), author),
+            "from": author,
+            "toRecipients": mail.recipients("To"),
+            "ccRecipients": mail.recipients("Cc"),
+            "bccRecipients": mail.recipients("Bcc"),
+            "replyTo": mail.recipients("Reply-To"),
+            "flag": {"flagStatus": "notFlagged"},
+            "inferenceClassification": "focused",
+        }
+
+
+def etag(message: SimulatedMessage) -> str:
+    """Return the version of a message."""
+    return f'W/"{base64.b64encode(f"change {message.changed}".encode()).decode()}"'
+
+
+def conversation_id(mailbox: SimulatedMailbox, message: SimulatedMessage) -> str:
+    """Return the id of its conversation: another one in every mailbox."""
+    name = f"conversation {message.conversation} of {mailbox.user_id}"
+    return f"AAQk{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def time_shown(at: datetime) -> str:
+    """Write a time as Graph does: whole seconds, UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _expanded(expand: str) -> tuple[tuple[str, ...], bool]:
+    """Return the extended properties and whether the attachments are asked for."""
+    properties: tuple[str, ...] = ()
+    with_attachments = False
+    rest = expand
+    while rest:
+        match = _EXPAND.match(rest)
+        if match is None:
+            raise ValueError(f"Parsing OData Select and Expand failed: {expand!r}")
+        if match[1] == "attachments":
+            with_attachments = True
+        else:
+            properties = tuple(re.findall(r"id eq '([^']+)'", match[2] or ""))
+            if not properties:
+                raise ValueError("Filter is required to expand singleValueExtendedProperties.")
+        rest = rest[match.end() :].removeprefix(",")
+    return properties, with_attachments
