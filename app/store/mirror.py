@@ -60,12 +60,17 @@ _BY_ADDRESS = sa.text(
     ORDER BY p.connection_id, p.external_id
     """
 )
-# ix_mirror_item_person_person
+# ix_mirror_item_person_person, then the primary key. The keys first and apart: in a mirror that was filled a moment ago
+# and not analysed yet, the planner would try every item with every person.
 _OF_PERSONS = sa.text(
-    f"""{_ITEMS}
-    WHERE (i.team_id, i.connection_id, i.company, i.kind, i.external_id) IN (
-      SELECT x.team_id, x.connection_id, x.company, x.kind, x.item_id FROM mirror_item_person x
-      JOIN {_REFS} ON (r.connection_id, r.external_id) = (x.connection_id, x.person_id))
+    f"""
+    WITH theirs AS MATERIALIZED (
+      SELECT DISTINCT x.team_id, x.connection_id, x.company, x.kind, x.item_id FROM {_REFS}
+      JOIN mirror_item_person x ON (x.connection_id, x.person_id) = (r.connection_id, r.external_id)
+    )
+    {_ITEMS}
+    JOIN theirs t ON (t.team_id, t.connection_id, t.company, t.kind, t.item_id)
+      = (i.team_id, i.connection_id, i.company, i.kind, i.external_id)
     {_IN_ORDER}
     """
 )

@@ -662,7 +662,7 @@ mirror_item_person = sa.Table(
     _text("role", None),  # contact or participant
     sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "kind", "item_id", "person_id"),
     _to("crm_connection", "connection_id"),
-    sa.Index("ix_mirror_item_person_person", "team_id", "connection_id", "person_id"),
+    sa.Index("ix_mirror_item_person_person", "team_id", "person_id", "connection_id"),
 )
 
 mirror_cursor = sa.Table(

@@ -526,6 +526,17 @@ def test_each_look_up_goes_by_an_index_as_the_app_role(
             assert "Seq Scan on mirror_" not in plan
 
 
+def test_the_items_of_a_person_are_found_at_once_in_a_mirror_that_was_not_analysed_yet(
+    database: Database, acme: CrmConnection
+) -> None:
+    """Decisions begin as soon as a first load is in; a plan that tries every item with every person takes minutes."""
+    fill(database, acme, 10_000)
+    with database.for_team(acme.team_id) as connection:
+        connection.execute(sa.text("SET LOCAL statement_timeout = '5s'"))
+        (bea,) = rows.persons_by_addresses(connection, ["p77@acme.test"], [])
+        assert len(rows.items_of_persons(connection, [bea.ref])) == 1
+
+
 def test_a_search_goes_by_the_index_of_words(database: Database, database_url: str, acme: CrmConnection) -> None:
     """The function is opaque to EXPLAIN: the counters of the index say whether it was used."""
     fill(database, acme, 20_000)

@@ -385,7 +385,7 @@ CREATE TABLE mirror_item_person (
   CONSTRAINT pk_mirror_item_person PRIMARY KEY (team_id, connection_id, company, kind, item_id, person_id),
   CONSTRAINT fk_mirror_item_person_team_id_connection_id FOREIGN KEY(team_id, connection_id) REFERENCES crm_connection (team_id, id) ON DELETE CASCADE
 );
-CREATE INDEX ix_mirror_item_person_person ON mirror_item_person (team_id, connection_id, person_id);
+CREATE INDEX ix_mirror_item_person_person ON mirror_item_person (team_id, person_id, connection_id);
 
 CREATE TABLE mirror_organization (
   team_id BIGINT NOT NULL,
