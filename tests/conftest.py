@@ -16,6 +16,8 @@ from psycopg import sql
 from app.store import embedded, lookups, roles
 from app.store.database import Database, engine_url
 from app.store.migrate import migrate
+from tests.tryton.desk import TrytonDesk
+from tests.tryton.server import NoNetwork, TrytonServer, running
 
 # A server to test on instead of the embedded one; its login may create databases and roles.
 EXTERNAL_URL = os.environ.get("THREADLINK_TEST_DATABASE_URL", "")
@@ -103,3 +105,27 @@ def team(database: Database) -> Callable[..., int]:
             return lookups.add_team(connection, name)
 
     return add
+
+
+@pytest.fixture(scope="session")
+def tryton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrytonServer]:
+    """Start a Tryton; tests that use it are skipped only where its packages cannot be downloaded."""
+    try:
+        with running(tmp_path_factory.mktemp("tryton")) as server:
+            yield server
+    except NoNetwork as error:
+        pytest.skip(f"Tryton is not installed yet and its packages cannot be downloaded from here: {error}")
+
+
+@pytest.fixture(scope="session")
+def _one_desk(tryton: TrytonServer) -> Iterator[TrytonDesk]:
+    desk = TrytonDesk(tryton)
+    yield desk
+    desk.rpc.close()
+
+
+@pytest.fixture
+def tryton_desk(_one_desk: TrytonDesk) -> TrytonDesk:
+    """Return somebody at an empty desk."""
+    _one_desk.clear()
+    return _one_desk

@@ -104,6 +104,8 @@ class CrmAdapterSuite:
         expected = set()
         for kind in sorted(adapter.capabilities.kinds):
             for state in STATES[kind]:
+                if f"{kind}_{state}" in adapter.capabilities.missing:
+                    continue
                 records.put_item(kind, f"{kind}-{state}", "Rollout", person="p1", state=state, created_at=NOON)
                 expected.add((kind, state))
         bea = adapter.people_by_address(["bea@acme.test"])[0].ref
@@ -114,8 +116,11 @@ class CrmAdapterSuite:
     ) -> None:
         acme.put_item("deal", "d2", "Renewal", person="p1", participants=["p2"], created_at=NOON)
         bea, can = (adapter.people_by_address([f"{name}@acme.test"])[0].ref for name in ("bea", "can"))
-        (item,) = adapter.items_of_people([can])
-        assert (item.title, item.person, item.participants, item.created_at) == ("Renewal", bea, (can,), NOON)
+        if "participants" in adapter.capabilities.missing:
+            assert adapter.items_of_people([can]) == []
+        else:
+            (item,) = adapter.items_of_people([can])
+            assert (item.title, item.person, item.participants, item.created_at) == ("Renewal", bea, (can,), NOON)
         assert sorted(item.title for item in adapter.items_of_people([bea, can])) == ["Renewal", "Rollout"]
 
     def test_returns_no_items_of_nobody(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
@@ -315,13 +320,17 @@ class CrmAdapterSuite:
             change()
             stops.append(read_changes(adapter, stops[-1]))
         ends = [read_changes(adapter, stop) for stop in stops]
+        if "deleted_before" in adapter.capabilities.missing:  # who reads for the first time hears only of what is there
+            first, ends = ends[0], ends[1:]
+            assert first.items.items() <= ends[0].items.items()
+            assert [item.state for item in first.items.values()] == ["open"]
         for end in ends:
             assert (end.persons, end.organizations, end.items) == (
                 ends[0].persons,
                 ends[0].organizations,
                 ends[0].items,
             )
-        assert sorted(item.state for item in ends[0].items.values()) == ["deleted", "open"]
+        assert sorted(item.state for item in ends[-1].items.values()) == ["deleted", "open"]
         assert {"Daniel"} < {person.name for person in ends[0].persons.values()}
 
     def test_can_be_stopped_and_continued_after_each_page(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
@@ -334,9 +343,10 @@ class CrmAdapterSuite:
 
     def test_reports_deletions_and_restorations(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
         acme.change("deal", "d1", {"status": "won"})
+        before = read_changes(adapter) if "deleted_before" in adapter.capabilities.missing else Seen()
         for kind, external_id in (("deal", "d1"), ("person", "p1"), ("organization", "o1")):
             acme.delete(kind, external_id)
-        gone = read_changes(adapter)
+        gone = read_changes(adapter, before)
         assert [item.state for item in gone.items.values()] == ["deleted"]
         assert {person.name for person in gone.persons.values() if person.deleted} == {"Bea Işık"}
         assert [organization.deleted for organization in gone.organizations.values()] == [True]
@@ -380,7 +390,7 @@ class CrmAdapterSuite:
             ("Renewal", can, ()),
         }
         assert {item.title: item.person for item in after.items.values()} == {"Rollout": can, "Renewal": can}
-        assert len(acme.notes("person", "p2")) == 1
+        assert len(acme.notes("person", "p2")) == (0 if "merge_notes" in adapter.capabilities.missing else 1)
 
     def test_leads_to_the_last_survivor_of_several_merges(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
         acme.put_person("p3", "Dan", ["dan@acme.test"])
