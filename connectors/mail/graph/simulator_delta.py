@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -136,7 +137,7 @@ def show_folder(mailbox: SimulatedMailbox, folder: SimulatedFolder) -> dict[str,
         "parentFolderId": folder.parent_id,
         "childFolderCount": len(children),
         "unreadItemCount": 0,
-        "totalItemCount": mailbox.count(folder),
+        "totalItemCount": folder.count,
         "sizeInBytes": 0,
         "isHidden": False,
     }
@@ -146,19 +147,31 @@ def _of_round(
     mailbox: SimulatedMailbox, folder: SimulatedFolder, position: Position, upto: int, faults: Faults
 ) -> Sequence[tuple[int, str, bool]]:
     """Return (position, message id, whether it left) of a round's changes after `after`, oldest first."""
-    seen = [(*_seen(entry, position.since), name) for name, entry in folder.entries.items()]
     floor = _FLOOR.fullmatch(position.floor)
-    shown = [
-        (at, name, is_removed)
-        for at, is_removed, name in seen
-        if 0 < at <= upto and (is_removed or _matches(mailbox, folder, name, floor, position.since))
-    ]
-    if floor is not None and not position.since:
-        capped = faults.take("delta_cap", mailbox.address)
-        cap = capped.params.get("messages", 10) if capped else FILTER_CAP
-        by_age = sorted(shown, key=lambda change: _received(mailbox, change[1]), reverse=True)
-        shown = by_age[:cap]
-    return sorted(change for change in shown if change[0] > position.after)
+    within = _capped(mailbox, folder, floor, faults) if floor is not None and not position.since else None
+    first = bisect_right(folder.log, max(position.since, position.after), key=lambda change: change[0])
+    found = []
+    for at, name in folder.log[first:]:
+        if at > upto:
+            break
+        shown_at, is_removed = _seen(folder.entries[name], position.since)
+        if shown_at != at or (within is not None and name not in within):  # overtaken by a later change of the same
+            continue
+        if is_removed or _matches(mailbox, folder, name, floor, position.since):
+            found.append((at, name, is_removed))
+    return found
+
+
+def _capped(
+    mailbox: SimulatedMailbox, folder: SimulatedFolder, floor: re.Match[str], faults: Faults
+) -> frozenset[str] | None:
+    """Return the messages a filtered first round shows; None while they are not too many."""
+    fault = faults.take("delta_cap", mailbox.address)
+    cap = fault.params.get("messages", 10) if fault else FILTER_CAP
+    if len(folder.entries) <= cap:
+        return None
+    matching = [name for name in folder.entries if _matches(mailbox, folder, name, floor, 0)]
+    return frozenset(sorted(matching, key=lambda name: _received(mailbox, name), reverse=True)[:cap])
 
 
 def _seen(entry: Entry, since: int) -> tuple[int, bool]:

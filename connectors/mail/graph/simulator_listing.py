@@ -33,10 +33,11 @@ def listed(mailbox: SimulatedMailbox, folder_id: str | None, call: Call) -> list
         raise ValueError(f"The property {field!r} cannot be sorted by here.")
     if call.one("$orderby") and conditions and conditions[0][0] != field:
         raise InefficientFilterError
+    tests = [_test(mailbox, *condition) for condition in conditions]
     found = [
         message
         for message in mailbox.messages.values()
-        if folder_id in {None, message.folder_id} and all(_holds(message, mailbox, *c) for c in conditions)
+        if folder_id in {None, message.folder_id} and all(test(message) for test in tests)
     ]
     return sorted(found, key=lambda message: (message.at, message.number), reverse=direction.strip() == "desc")
 
@@ -60,18 +61,20 @@ def _conditions(written: str) -> Sequence[tuple[str, str, str]]:
     return [(match[1], match[2], match[3]) for match in found if match is not None]
 
 
-def _holds(message: SimulatedMessage, mailbox: SimulatedMailbox, field: str, operator: str, value: str) -> bool:
+def _test(mailbox: SimulatedMailbox, field: str, operator: str, value: str) -> Callable[[SimulatedMessage], bool]:
+    """Return what a condition asks of a message. Raises ValueError for one Graph does not take."""
     if field in {"receivedDateTime", "createdDateTime", "lastModifiedDateTime", "sentDateTime"}:
         if operator not in _COMPARE:
             raise ValueError(f"The operator {operator!r} is not supported here.")
-        return _COMPARE[operator](message.at.replace(microsecond=0), read_time(value))
-    shown = {
-        "internetMessageId": message.mail.internet_id,
-        "isDraft": str(mailbox.folders[message.folder_id].well_known == "drafts").lower(),
-        "isRead": str(message.is_read).lower(),
-        "parentFolderId": message.folder_id,
+        compare, limit = _COMPARE[operator], read_time(value)
+        return lambda message: compare(message.at.replace(microsecond=0), limit)
+    shown: dict[str, Callable[[SimulatedMessage], str]] = {
+        "internetMessageId": lambda message: message.mail.internet_id,
+        "isDraft": lambda message: str(mailbox.folders[message.folder_id].well_known == "drafts").lower(),
+        "isRead": lambda message: str(message.is_read).lower(),
+        "parentFolderId": lambda message: message.folder_id,
     }
     if field not in shown or operator not in {"eq", "ne"}:
         raise ValueError(f"The property {field!r} cannot be filtered by here.")
-    is_equal = shown[field] == value.strip("'").replace("''", "'")
-    return is_equal == (operator == "eq")
+    wanted, read = value.strip("'").replace("''", "'"), shown[field]
+    return lambda message: (read(message) == wanted) == (operator == "eq")

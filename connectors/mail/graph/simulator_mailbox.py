@@ -45,7 +45,9 @@ class SimulatedFolder:
     well_known: str | None
     changed: int
     removed: bool = False
+    count: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
+    log: list[tuple[int, str]] = field(default_factory=list)  # (position, message id) of every change, oldest first
 
 
 @dataclass(slots=True)
@@ -153,13 +155,14 @@ class SimulatedMailbox:
         """Mark a message as read or not. Raises KeyError when it is not there."""
         message = self.messages[message_id]
         message.is_read = is_read
-        message.changed = self.folders[message.folder_id].entries[message_id].changed = self._next()
+        folder = self.folders[message.folder_id]
+        message.changed = folder.entries[message_id].changed = self._record(folder, message_id)
         return message
 
     def move(self, message_id: str, to: SimulatedFolder) -> SimulatedMessage:
         """Move a message to another folder. Raises KeyError when it is not there."""
         message = self.messages[message_id]
-        self.folders[message.folder_id].entries[message_id].removed = self._next()
+        self._leave(message)
         del self._by_default_id[message.default_id]
         message.moves += 1
         self._by_default_id[message.default_id] = message_id
@@ -170,18 +173,14 @@ class SimulatedMailbox:
     def delete(self, message_id: str) -> SimulatedMessage:
         """Take a message away for good. Raises KeyError when it is not there."""
         message = self.messages.pop(message_id)
-        self.folders[message.folder_id].entries[message_id].removed = self._next()
-        self._by_default_id.pop(message.default_id, None)
+        self._leave(message)
+        del self._by_default_id[message.default_id]
         return message
 
     def forget_positions(self, status: int, code: str) -> None:
         """Let every position of a delta given out so far expire."""
         self.generation += 1
         self.refusal = (status, code)
-
-    def count(self, folder: SimulatedFolder) -> int:
-        """Return how many messages lie in a folder."""
-        return sum(message.folder_id == folder.id for message in self.messages.values())
 
     def user(self) -> dict[str, Any]:
         """Return the mailbox' owner as the directory shows it."""
@@ -206,7 +205,17 @@ class SimulatedMailbox:
 
     def _enter(self, folder: SimulatedFolder, message: SimulatedMessage) -> None:
         entry = folder.entries.setdefault(message.id, Entry())
-        entry.added = entry.changed = message.changed = self._next()
+        entry.added = entry.changed = message.changed = self._record(folder, message.id)
+        folder.count += 1
+
+    def _leave(self, message: SimulatedMessage) -> None:
+        folder = self.folders[message.folder_id]
+        folder.entries[message.id].removed = self._record(folder, message.id)
+        folder.count -= 1
+
+    def _record(self, folder: SimulatedFolder, message_id: str) -> int:
+        folder.log.append((self._next(), message_id))
+        return self.position
 
     def _next(self) -> int:
         self.position += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -93,8 +94,7 @@ class View:
         shown: dict[str, Any] = {"@odata.etag": etag(message), "id": self.id_of(message)}
         if message.mail.meeting:
             shown = {"@odata.type": message.mail.meeting[0], **shown, "meetingMessageType": message.mail.meeting[1]}
-        known = self._all(mailbox, message)
-        shown |= {name: known[name] for name in self.fields if name in known}
+        shown |= {name: SHOWN[name](self, mailbox, message) for name in self.fields if name in SHOWN}
         is_sent = mailbox.folders[message.folder_id].well_known == "sentitems"
         if "internetMessageHeaders" in self.fields and not (is_sent or without_headers):
             shown["internetMessageHeaders"] = message.mail.headers
@@ -109,42 +109,11 @@ class View:
         """Return the id in the form that was asked for."""
         return message.id if self.preferences.immutable_ids else message.default_id
 
-    def _all(self, mailbox: SimulatedMailbox, message: SimulatedMessage) -> dict[str, Any]:
-        mail, received = message.mail, time_shown(message.at)
-        folder = mailbox.folders[message.folder_id]
-        author = next(iter(mail.recipients("From")), None)
-        content = (mail.text, "text") if self.preferences.text_bodies else (mail.html, "html")
-        body = {"contentType": content[1], "content": content[0]}
-        return {
-            "id": self.id_of(message),
-            "createdDateTime": received,
-            "lastModifiedDateTime": received,
-            "changeKey": etag(message)[3:-1],
-            "categories": [],
-            "receivedDateTime": received,
-            "sentDateTime": time_shown(mail.sent_at or message.at),
-            "hasAttachments": bool(mail.attachments),
-            "internetMessageId": mail.internet_id,
-            "subject": mail.subject,
-            "bodyPreview": " ".join(mail.text.split())[:PREVIEW_CHARS],
-            "importance": "normal",
-            "parentFolderId": message.folder_id,
-            "conversationId": conversation_id(mailbox, message),
-            "conversationIndex": mail.conversation_index(message.conversation, message.at),
-            "isRead": message.is_read,
-            "isDraft": folder.well_known == "drafts",
-            "webLink": f"https://outlook.office365.test/owa/?ItemID={message.default_id}&exvsurl=1",
-            "body": body,
-            "uniqueBody": body,
-            "sender": next(iter(mail.recipients("Sender")), author),
-            "from": author,
-            "toRecipients": mail.recipients("To"),
-            "ccRecipients": mail.recipients("Cc"),
-            "bccRecipients": mail.recipients("Bcc"),
-            "replyTo": mail.recipients("Reply-To"),
-            "flag": {"flagStatus": "notFlagged"},
-            "inferenceClassification": "focused",
-        }
+    def body(self, message: SimulatedMessage) -> dict[str, str]:
+        """Return the text in the form that was asked for."""
+        if self.preferences.text_bodies:
+            return {"contentType": "text", "content": message.mail.text}
+        return {"contentType": "html", "content": message.mail.html}
 
 
 def etag(message: SimulatedMessage) -> str:
@@ -180,3 +149,42 @@ def _expanded(expand: str) -> tuple[tuple[str, ...], bool]:
                 raise ValueError("Filter is required to expand singleValueExtendedProperties.")
         rest = rest[match.end() :].removeprefix(",")
     return properties, with_attachments
+
+
+Show = Callable[[View, SimulatedMailbox, SimulatedMessage], Any]
+# One function for each field, so that only what is selected is made. `from` and `sender` differ when somebody sends on
+# behalf of another.
+SHOWN: Mapping[str, Show] = {
+    "id": lambda view, _, message: view.id_of(message),
+    "createdDateTime": lambda _v, _b, message: time_shown(message.at),
+    "lastModifiedDateTime": lambda _v, _b, message: time_shown(message.at),
+    "changeKey": lambda _v, _b, message: etag(message)[3:-1],
+    "categories": lambda _v, _b, _m: [],
+    "receivedDateTime": lambda _v, _b, message: time_shown(message.at),
+    "sentDateTime": lambda _v, _b, message: time_shown(message.mail.sent_at or message.at),
+    "hasAttachments": lambda _v, _b, message: bool(message.mail.attachments),
+    "internetMessageId": lambda _v, _b, message: message.mail.internet_id,
+    "subject": lambda _v, _b, message: message.mail.subject,
+    "bodyPreview": lambda _v, _b, message: " ".join(message.mail.text.split())[:PREVIEW_CHARS],
+    "importance": lambda _v, _b, _m: "normal",
+    "parentFolderId": lambda _v, _b, message: message.folder_id,
+    "conversationId": lambda _v, mailbox, message: conversation_id(mailbox, message),
+    "conversationIndex": lambda _v, _b, message: message.mail.conversation_index(message.conversation, message.at),
+    "isRead": lambda _v, _b, message: message.is_read,
+    "isDraft": lambda _v, mailbox, message: mailbox.folders[message.folder_id].well_known == "drafts",
+    "webLink": lambda _v, _b, message: f"https://outlook.office365.test/owa/?ItemID={message.default_id}",
+    "body": lambda view, _, message: view.body(message),
+    "uniqueBody": lambda view, _, message: view.body(message),
+    "sender": lambda _v, _b, message: next(iter(message.mail.recipients("Sender")), _author(message)),
+    "from": lambda _v, _b, message: _author(message),
+    "toRecipients": lambda _v, _b, message: message.mail.recipients("To"),
+    "ccRecipients": lambda _v, _b, message: message.mail.recipients("Cc"),
+    "bccRecipients": lambda _v, _b, message: message.mail.recipients("Bcc"),
+    "replyTo": lambda _v, _b, message: message.mail.recipients("Reply-To"),
+    "flag": lambda _v, _b, _m: {"flagStatus": "notFlagged"},
+    "inferenceClassification": lambda _v, _b, _m: "focused",
+}
+
+
+def _author(message: SimulatedMessage) -> dict[str, Any] | None:
+    return next(iter(message.mail.recipients("From")), None)
