@@ -256,9 +256,7 @@ class SimulatedApi:
     # --- users and folders ---
 
     def _user(self, asked: Asked) -> Reply:
-        select = [name for name in asked.call.one("$select").split(",") if name]
-        user = asked.box.user()
-        return json_reply({name: user[name] for name in select if name in user} if select else user)
+        return json_reply(_selected(asked.call, asked.box.user()))
 
     def _folders(self, asked: Asked) -> Reply:
         return self._folder_list(asked, asked.box.root_id)
@@ -267,7 +265,7 @@ class SimulatedApi:
         return self._folder_list(asked, self._found_folder(asked).id)
 
     def _folder(self, asked: Asked) -> Reply:
-        return json_reply(show_folder(asked.box, self._found_folder(asked)))
+        return json_reply(_selected(asked.call, show_folder(asked.box, self._found_folder(asked))))
 
     def _folder_delta(self, asked: Asked) -> Reply:
         position = position_of(asked.call, asked.box, "folders")
@@ -401,3 +399,8 @@ class SimulatedApi:
         origin = "https://graph.microsoft.com.evil.test" if is_foreign else self.url
         link = f"{origin}{VERSION}{asked.call.path.removeprefix(VERSION)}"
         return f"{link}?{urlencode(query)}" if query else link
+
+
+def _selected(call: Call, whole: dict[str, Any]) -> dict[str, Any]:
+    names = {name for name in call.one("$select").split(",") if name}
+    return {name: value for name, value in whole.items() if not names or name in names}

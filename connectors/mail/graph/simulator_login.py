@@ -67,11 +67,12 @@ class Login:
 
     signer: Signer
     keys: ClientKeys
+    refreshed: int = 0  # how often a refresh token was used
     _codes: dict[str, _Code] = field(default_factory=dict)
     _refresh: dict[str, Grant] = field(default_factory=dict)
     _access: dict[str, tuple[Grant, datetime]] = field(default_factory=dict)
     _ended: dict[int, int] = field(default_factory=dict)  # number of the grant -> AADSTS number
-    _claims: dict[str, str] = field(default_factory=dict)  # access token -> claims it was asked with
+    _claims: set[str] = field(default_factory=set)  # access tokens that answer a claims challenge
     _made: int = 0
 
     def agree(self, authorization_url: str, address: str, *, without_mail: bool = False) -> str:
@@ -106,6 +107,7 @@ class Login:
             raise LoginRefusedError("invalid_grant", 9002313, "The refresh token is malformed.")
         if grant.number in self._ended:
             raise LoginRefusedError("invalid_grant", self._ended[grant.number], "The provided grant has expired.")
+        self.refreshed += 1
         return self._answer(grant, "", user_ids, now, form)
 
     def grant_of(self, token: str, now: datetime) -> Grant | None:
@@ -189,8 +191,8 @@ class Login:
     ) -> dict[str, Any]:
         access_token = self._name("access")
         self._access[access_token] = (grant, now + timedelta(seconds=TOKEN_LASTS_S))
-        if form.get("claims"):
-            self._claims[access_token] = form["claims"]
+        if "nbf" in form.get("claims", ""):  # what a challenge asks for; msal alone only says what it can do
+            self._claims.add(access_token)
         answer: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": " ".join(name for name in grant.scope.split() if name not in AUTOMATIC - {"openid", "profile"}),
