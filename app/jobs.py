@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from app import subscriptions, sync, writes
+from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
     AdminBlocked,
@@ -140,6 +141,7 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
         return  # a wake_account waits for that moment
     if not hint.is_open:
         return
+    crash_point("sync.hint_taken")
     try:
         synced = sync.sync_account(installation, team_id, account_id, until=hint.position)
     except ProviderError as error:
@@ -150,12 +152,14 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
         with database.for_team(team_id) as connection:
             queue.hint_accounts(connection, [account_id])
         return
+    crash_point("sync.end_committed")
     with database.for_team(team_id) as connection:
         hint = queue.synced(connection, account_id, hint.generation)
         if synced.again_at is not None:
             _wake(connection, installation, team_id, account_id, synced.again_at)
         if hint.is_open:  # hinted during the run: once more, after a rest
             queue.hint_accounts(connection, [account_id])
+    crash_point("sync.hint_closed")
 
 
 def wake_account(installation: Installation, team_id: int, account_id: int) -> None:
@@ -165,6 +169,7 @@ def wake_account(installation: Installation, team_id: int, account_id: int) -> N
         if account is not None and account.state == "mailbox_unavailable":
             accounts.set_state(connection, account_id, "degraded", installation.clock.now())
         queue.hint_accounts(connection, [account_id])
+    crash_point("wake.hinted")
 
 
 def renew_subscription(installation: Installation, team_id: int, account_id: int) -> None:
@@ -176,6 +181,7 @@ def renew_subscription(installation: Installation, team_id: int, account_id: int
     except ProviderError as error:
         _account_failed(installation, team_id, account_id, error)
         return
+    crash_point("renew.committed")
     with installation.database.for_team(team_id) as connection:
         queue.hint_accounts(connection, [account_id])
 
@@ -189,6 +195,7 @@ def audit_account(installation: Installation, team_id: int, account_id: int) -> 
     except ProviderError as error:
         _account_failed(installation, team_id, account_id, error)
         return
+    crash_point("audit.committed")
     if missing:
         log.warning("audit_found_missing", account=account_id, missing=missing)
         with installation.database.for_team(team_id) as connection:
@@ -215,6 +222,7 @@ def crm_write(installation: Installation, team_id: int, write_id: int) -> None:
     except ProviderError as error:
         _write_failed(installation, team_id, write_id, error)
         return
+    crash_point("write.settled")
     if again_at is not None:
         with installation.database.for_team(team_id) as connection:
             _write_again(connection, installation, team_id, write_id, again_at)
@@ -267,6 +275,7 @@ def purge_bodies(installation: Installation) -> None:
 def _account_failed(installation: Installation, team_id: int, account_id: int, error: ProviderError) -> None:
     action = ACTIONS[type(error)]
     now = installation.clock.now()
+    crash_point("sync.failed")
     log.warning(
         "account_failed",
         account=account_id,
@@ -284,6 +293,7 @@ def _account_failed(installation: Installation, team_id: int, account_id: int, e
             accounts.throttle(connection, account_id, until)
         if until is not None:
             _wake(connection, installation, team_id, account_id, until)
+    crash_point("sync.failure_committed")
 
 
 def _write_failed(installation: Installation, team_id: int, write_id: int, error: ProviderError) -> None:

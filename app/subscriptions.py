@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.crash_points import crash_point
 from app.installation import Installation
 from app.ports import Mailbox
 from app.store import accounts
@@ -19,6 +20,7 @@ def renew(installation: Installation, team_id: int, account_id: int) -> None:
     connector = installation.mail[account.provider]
     mailbox = Mailbox(account, installation.credentials_of(account))
     subscription = connector.subscribe(mailbox) if connector.capabilities.subscriptions else None
+    crash_point("renew.subscribed")
     addresses = connector.own_addresses(mailbox)
     with installation.database.for_team(team_id) as connection:
         if subscription is not None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from app import ingest, links, mirror
+from app.crash_points import crash_point
 from app.errors import Conflict, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
 from app.model import Account
@@ -60,6 +61,7 @@ def sync_account(installation: Installation, team_id: int, account_id: int, *, u
     connector = installation.mail[account.provider]
     mailbox = Mailbox(account, installation.credentials_of(account), history_from)
     refresh_mirror(installation, team_id)
+    crash_point("sync.mirror_refreshed")
 
     found, complete = _discover(installation, connector, mailbox, position, until, last_sync_at)
     stored = _drain(installation, connector, mailbox)
@@ -67,6 +69,7 @@ def sync_account(installation: Installation, team_id: int, account_id: int, *, u
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
         accounts.synced(connection, account_id, now)
+        crash_point("sync.before_end_committed")
         due = [discovered.next_due(connection, account_id)]
         if not complete:
             due.append(_lag_over(accounts.last_push_at(connection, account_id), now))
@@ -111,6 +114,7 @@ def audit_account(installation: Installation, team_id: int, account_id: int, win
     for changes in connector.list_window(mailbox, now - window):
         with installation.database.for_team(team_id) as connection:
             missing += discovered.record(connection, team_id, account_id, changes, now)["pending"]
+        crash_point("audit.window_recorded")
     with installation.database.for_team(team_id) as connection:
         accounts.audited(connection, account_id, now)
     return missing
@@ -137,6 +141,7 @@ def _discover(
         return _record_pages(installation, mailbox.account, position, pages)
     except CursorExpired:
         since = (last_sync_at or mailbox.history_from or installation.clock.now()) - RECOVERY_MARGIN
+    crash_point("sync.cursor_expired")
     with installation.database.for_team(mailbox.account.team_id) as connection:
         position, _, _ = accounts.position(connection, mailbox.account.id)
     return _record_pages(installation, mailbox.account, position, connector.recover(mailbox, since))
@@ -151,6 +156,8 @@ def _record_pages(
         with installation.database.for_team(account.team_id) as connection:
             position, touched = discovered.record_page(connection, account.team_id, account.id, page, position, now)
             ingest.refresh_notes(connection, account.team_id, touched)
+            crash_point("sync.before_page_committed")
+        crash_point("sync.page_committed")
         found += len(page.changes)
         complete = page.complete
     return found, complete
@@ -168,10 +175,13 @@ def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbo
         if not batch:
             return stored
         wanted = [provider_id for provider_id in batch if provider_id not in known]
+        crash_point("sync.batch_chosen")
         outcomes = connector.fetch(mailbox, wanted) if wanted else []
+        crash_point("sync.batch_fetched")
         answered = {outcome.provider_id for outcome in outcomes}
         unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
         stored += _store(installation, connector, account, [*outcomes, *unanswered])
+        crash_point("sync.batch_committed")
 
 
 def _store(
@@ -224,4 +234,5 @@ def _store_batch(
         retried.append((outcome.provider_id, why, now + timedelta(seconds=wait_s)))
     discovered.settle(connection, account.id, settled, now)
     discovered.retry(connection, account.id, retried)
+    crash_point("sync.before_batch_committed")
     return len(messages)

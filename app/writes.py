@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from app.crash_points import crash_point
 from app.errors import Gone
 from app.installation import Installation
 from app.linking.visibility import note_messages
@@ -49,12 +50,16 @@ def bring_up_to_date(installation: Installation, team_id: int, write_id: int) ->
         if plan.write and note.written_at and not plan.unfinished and now < note.written_at + wait:
             return note.written_at + wait
         crm.intend(connection, write_id)
+        crash_point("write.before_intent_committed")
         connection_row = crm.connection_row(connection, note.ref.connection_id)
     if connection_row is None:
         return None
+    crash_point("write.intent_committed")
     written, reads = _apply(installation.open_crm(installation.crm_connection(connection_row)), plan)
+    crash_point("write.answered")
     with installation.database.for_team(team_id) as connection:
         again = _settle(connection, plan, written, installation.clock.now(), reads=reads, writes=1)
+        crash_point("write.before_outcome_committed")
     return installation.clock.now() if again else None
 
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -57,15 +58,24 @@ class StageClock:
 class Stage:
     """One scenario's team, mailboxes and CRM, running. Leaving the context stops everything and deletes its data.
 
+    `crm_name` is the adapter, `server_settings` are PostgreSQL settings on top of the embedded server's.
     `crm_records` keeps the records of the simulated CRM, `members` are the team's members by e-mail, `delivered` are
     the (mailbox, provider id) of every message that was put into a mailbox.
     """
 
-    def __init__(self, scenario: scenes.Scenario, *, crm_name: str = "embedded", port: int | None = None) -> None:
+    def __init__(
+        self,
+        scenario: scenes.Scenario,
+        *,
+        crm_name: str = "embedded",
+        port: int | None = None,
+        server_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.scenario = scenario
         self.clock = StageClock(scenario.now)
         self.delivered: set[tuple[str, str]] = set()
         self._crm_name = crm_name
+        self._server_settings = server_settings
         self._port = port or _free_port()
         self._started = time.monotonic()
         self._first_link_s: float | None = None
@@ -187,7 +197,7 @@ class Stage:
     def _open(self) -> None:
         data_dir = Path(tempfile.gettempdir()) / f"threadlink-demo-{os.getpid()}-{self._port}"
         self._exit.callback(shutil.rmtree, data_dir, ignore_errors=True)
-        server = self._exit.enter_context(embedded.start(data_dir))
+        server = self._exit.enter_context(embedded.start(data_dir, self._server_settings))
         migrate(server.url)
         settings = _settings(data_dir, self.url)
         self.simulators = self._start_simulators()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, abort, request
 
+from app.crash_points import crash_point
 from app.errors import DatabaseUnreachable, NotificationForged, NotificationMalformed, VerificationUnavailable
 from app.installation import Installation
 from app.model import Handshake
@@ -36,6 +37,7 @@ def blueprint(installation: Installation) -> Blueprint:
             if isinstance(read, Handshake):
                 return _answer(provider, "handshake", read.status, read.body, read.content_type)
             acknowledger.store(read, installation.clock.now())
+            crash_point("push.stored")
         except NotificationForged:
             return _answer(provider, "forged", 403)
         except NotificationMalformed:

@@ -1,87 +1,86 @@
-"""A worker that is killed (SIGKILL) again and again loses nothing and doubles nothing."""
+"""A worker that is killed (SIGKILL) after any step, or at any other moment, loses nothing and doubles nothing."""
 
 from __future__ import annotations
 
-import os
 import random
+import re
 import signal
-import subprocess
-import sys
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from app.demo.stage import Stage
-from app.scenario.read import parse
-from tests.bench.stage import MAILBOX, SCENARIO, mail
+import app
+from tests.chaos import day
+from tests.chaos.running import PATIENCE_S, Day, running
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-MESSAGES, KILLS = 80, 6
-
-
-def _worker(stage: Stage) -> subprocess.Popen[bytes]:
-    """Start a worker process as an operator would, on the stage's database and simulators."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "worker"],
-        env={**os.environ, **stage.environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+WithoutFaults = Callable[[str], dict[str, Any]]
 
 
-def test_a_worker_killed_at_any_moment_loses_no_mail_and_doubles_no_note() -> None:
+def _steps() -> list[str]:
+    """Return every crash point that the code names, apart from those of the web process."""
+    root = Path(app.__file__).parent
+    found = [name for path in root.rglob("*.py") for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())]
+    assert len(found) == len(set(found)), "each step has a name of its own"
+    return sorted(name for name in found if not name.startswith("push."))
+
+
+STEPS = _steps()
+# The day is resumed after each kill, with a part of its mail for each; several days run side by side.
+DAYS = 3
+KILLS = 8
+
+
+def test_the_day_is_worth_surviving(provider: str, without_faults: WithoutFaults) -> None:
+    picture = without_faults(provider)
+    linked = [links for _, _, links, _ in picture["conversations"] if any("deal/" in link for link in links)]
+    assert len(picture["conversations"]) == day.CONVERSATIONS
+    assert sum(count for _, count, _, _ in picture["conversations"]) == day.MESSAGES
+    assert len({reason for *_, reason in picture["conversations"]}) >= 5
+    assert sum(sum(notes.values()) for notes in picture["notes"].values()) >= len(linked) >= 10
+
+
+@pytest.mark.parametrize("steps", [STEPS[n::DAYS] for n in range(DAYS)], ids=" ".join)
+def test_a_worker_killed_after_any_step_loses_and_doubles_nothing(
+    provider: str, steps: list[str], without_faults: WithoutFaults, log: Path
+) -> None:
+    with running(provider, log) as today:
+        for step, wave in zip(steps, day.waves(today.copies, len(steps)), strict=True):
+            _bring_about(today, step)
+            today.deliver(wave)
+            worker = today.start_worker(crash_at=step)
+            worker.join(PATIENCE_S)
+            assert worker.exitcode == -signal.SIGKILL, f"the worker never came to {step}: {today.left()}"
+            today.notice_death()
+        today.finish()
+        assert today.picture() == without_faults(provider)
+
+
+def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(
+    provider: str, without_faults: WithoutFaults, log: Path
+) -> None:
     moments = random.Random(7)
-    now = datetime.now(UTC)
-    scenario = parse(SCENARIO.replace("2026-03-02T08:00:00Z", f"{now:%Y-%m-%dT%H:%M:%SZ}"), Path("killed.yaml"))
-    with Stage(scenario) as stage:
-        stage.pause_worker()
-        simulator = stage.simulators["gmail"]
-        for number in range(MESSAGES):
-            at = now + timedelta(seconds=number)
-            stage.delivered.add((MAILBOX, simulator.deliver(MAILBOX, mail(number, at), at=at)))
-        for _ in range(KILLS):
-            worker = _worker(stage)
-            time.sleep(1.5 + moments.random())
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-        worker = _worker(stage)
-        try:
-            _wait_until_done(stage)
-        finally:
-            worker.terminate()
-            worker.wait(60)
-        with stage.team() as connection:
-            stored = connection.execute(sa.text("SELECT count(*) FROM message")).scalar_one()
-            linked = connection.execute(sa.text("SELECT count(*) FROM link WHERE is_primary")).scalar_one()
-            states = set(connection.execute(sa.text("SELECT DISTINCT state FROM discovered_message")).scalars())
-        notes = stage.crm_records.notes("deal", "d1")
-    assert stored == MESSAGES
-    assert linked == MESSAGES
-    assert states == {"stored"}
-    assert len(notes) == MESSAGES, "one note for each conversation"
-    assert len(set(notes)) == MESSAGES
+    with running(provider, log) as today:
+        for wave in day.waves(today.copies, KILLS):
+            today.deliver(wave)
+            worker = today.start_worker()
+            time.sleep(0.3 + moments.random())
+            worker.kill()
+            worker.join(PATIENCE_S)
+            today.notice_death()
+        today.finish()
+        assert today.picture() == without_faults(provider)
 
 
-def _wait_until_done(stage: Stage) -> None:
-    """Wait until the last worker has taken over from the killed ones: their heartbeats must run out first."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        with stage.team() as connection:
-            owed = connection.execute(
-                sa.text(
-                    """
-                    SELECT (SELECT count(*) FROM discovered_message WHERE state = 'pending')
-                      + (SELECT count(*) FROM crm_write WHERE written < wanted)
-                      + greatest(0, :messages - (SELECT count(*) FROM message))
-                    """
-                ),
-                {"messages": MESSAGES},
-            ).scalar_one()
-        if owed == 0:
-            return
-        time.sleep(0.5)
-    pytest.fail("the last worker did not finish what the killed ones left")
+def _bring_about(today: Day, step: str) -> None:
+    """See to it that the work of the next worker comes by a step that a quiet day has not."""
+    if step.startswith(("renew.", "audit.")):
+        today.renew_and_audit()
+    if step == "sync.cursor_expired":
+        today.simulator.fault("history_expired")
+    if step in {"sync.failed", "sync.failure_committed", "wake.hinted"}:
+        today.simulator.fault("rate_limited", retry_after_s=1)
