@@ -9,6 +9,7 @@ from app.cli.installing import migrate, rotate_keys, serve, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.people import accounts, crm, members, teams
 from app.cli.playing import demo, threads
+from app.cli.replaying import replay
 from app.cli.watching import doctor
 
 crm.add_command(new_crm)
@@ -34,6 +35,7 @@ threadlink = Group(
         dismiss,
         undo,
         trust,
+        replay,
         doctor,
         threads,
     ],

@@ -19,6 +19,7 @@ from app import log
 from app.errors import (
     ApplicationMisconfigured,
     DatabaseUnreachable,
+    InvalidRequest,
     NotAllowed,
     RequestRefused,
     ScenarioError,
@@ -39,6 +40,7 @@ STATUSES: tuple[tuple[type[ThreadlinkError], int], ...] = (
     (SettingsError, WRONG_USE),
     (ScenarioError, WRONG_USE),
     (SeedError, WRONG_USE),
+    (InvalidRequest, WRONG_USE),
     (DatabaseUnreachable, UNREACHABLE),
     (TransientError, UNREACHABLE),
     (ApplicationMisconfigured, UNREACHABLE),
@@ -136,6 +138,8 @@ def table(rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def _message(error: ThreadlinkError) -> str:
+    if isinstance(error, InvalidRequest):
+        return "; ".join(f"{each['field']}: {each['message']}" for each in error.fields)
     if isinstance(error, RequestRefused):
         return sentence(error.reason, error.params) if error.reason in REASONS else str(error)
     return str(error) or (type(error).__doc__ or "").splitlines()[0]

@@ -50,6 +50,11 @@ def configure(
     )
 
 
+def set_policy(connection: sa.Connection, policy: Mapping[str, Any]) -> None:
+    """Store the team's policy (the fields of model.Policy)."""
+    connection.execute(sa.text("UPDATE team SET policy = CAST(:policy AS jsonb)"), {"policy": json.dumps(policy)})
+
+
 def add_member(
     connection: sa.Connection,
     team_id: int,

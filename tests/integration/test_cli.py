@@ -54,6 +54,20 @@ def test_a_team_is_added_with_its_administrator(threadlink: Run, northwind: None
     assert [(member["email"], member["role"]) for member in people["members"]] == [("ada@northwind.test", "admin")]
 
 
+def test_replay_reports_on_the_last_days(threadlink: Run, northwind: None, tmp_path: Path) -> None:
+    told = {"looked_at": 0, "cut": False, "would_link": 0, "would_choose": 0, "would_differ": 0, "conversations": []}
+    status, document = threadlink("replay", "--since", "30d")
+    assert (status, {**document, "since": ""}) == (0, {"since": "", **told})
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("max_counterparts: 10\n")
+    assert threadlink("replay", "--since", "2w", "--policy", str(policy))[0] == 0
+    for text in ("max_counterparts: none", "nonsense: 1", "- 1", "{", "\xff"):
+        policy.write_bytes(text.encode("latin-1"))
+        assert threadlink("replay", "--since", "2w", "--policy", str(policy))[0] == 2
+    for span in ("30", "0d", "99999d", "d", "1y"):
+        assert threadlink("replay", "--since", span)[0] == 2
+
+
 def test_keys_are_rotated_and_the_old_one_may_go(
     threadlink: Run, northwind: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
