@@ -20,7 +20,8 @@ from app.settings import Settings
 from app.store import embedded
 from app.store.database import Database
 from app.store.roles import APP
-from app.store.secrets import open_box
+from app.store.secrets import installation_secret, open_box
+from app.store.slots import SharedSlots
 from app.web.application import PARTS, application
 
 # A worker that was told to stop finishes what it does; a page or a note takes seconds.
@@ -55,7 +56,15 @@ def open_installation(
 
 def _installation(settings: Settings, database: Database, clock: Clock, environ: Mapping[str, str]) -> Installation:
     database.check_role()
-    services = Services(clock=clock, public_base_url=settings.public_base_url, environ=environ, database=database)
+    box = open_box(settings, database)
+    services = Services(
+        clock=clock,
+        public_base_url=settings.public_base_url,
+        environ=environ,
+        database=database,
+        slots=SharedSlots(database),
+        secret=installation_secret(database, box),
+    )
     mail: dict[str, MailConnector] = {
         provider: registry.mail_connector(provider, services) for provider in registry.names(registry.MAIL)
     }
@@ -63,7 +72,7 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
     def open_crm(connection: CrmConnection) -> CrmAdapter:
         return registry.crm_adapter(services, connection)
 
-    return Installation(settings, database, open_box(settings, database), services.clock, mail, open_crm)
+    return Installation(settings, database, box, services.clock, mail, open_crm)
 
 
 def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Flask:

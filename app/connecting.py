@@ -22,7 +22,7 @@ from app.errors import Conflict, NotFound, ProviderError
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Account, AccountKind, Member
-from app.ports import ConnectedMailbox, LockedCredentials, Mailbox
+from app.ports import ConnectedMailbox, LockedCredentials, Mailbox, SharedMailConnector
 from app.store import accounts, connect_requests, lookups, queue, teams
 from app.store.connect_requests import ConnectRequest
 from app.store.teams import Team
@@ -123,9 +123,11 @@ def start_consent(installation: Installation, token: str, browser: str, *, auto_
     opened = open_link(installation, token)
     check_plan(opened.team)
     request, state = opened.request, secrets.token_urlsafe(32)
-    authorization = installation.mail[request.provider].authorize(
-        redirect_uri(installation, request.provider), state, request.address or opened.member.email
-    )
+    connector, come_back = installation.mail[request.provider], redirect_uri(installation, request.provider)
+    if request.kind == "team" and request.address and isinstance(connector, SharedMailConnector):
+        authorization = connector.authorize_shared(come_back, state, request.address)
+    else:
+        authorization = connector.authorize(come_back, state, request.address or opened.member.email)
     with installation.database.for_team(opened.team.id) as connection:
         started = connect_requests.start(
             connection,

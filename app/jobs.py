@@ -41,7 +41,6 @@ log = structlog.get_logger(__name__)
 # A mailbox that was read a moment ago rests: a burst of pushes costs a run a second, not a run each.
 COALESCE = timedelta(seconds=1)
 AUDIT_WINDOW = timedelta(hours=48)
-RENEW_BEFORE = timedelta(days=6)
 LONGEST_WAIT_S = 3600.0
 # A worker says every few seconds that it lives; the jobs of one that does not are started again by another.
 HEARTBEAT_S = 5.0
@@ -233,9 +232,12 @@ def crm_write(installation: Installation, team_id: int, write_id: int) -> None:
 
 def renew_subscriptions(installation: Installation) -> None:
     """Enqueue a renewal for each account whose registration ends soon or is missing."""
+    now = installation.clock.now()
     with installation.database.without_team() as connection:
-        due = lookups.due_subscriptions(connection, installation.clock.now() + RENEW_BEFORE, SCHEDULE_LIMIT)
-        queue.defer(connection, "renew_subscription", [_account_job(*ids, kind="renew") for ids in due])
+        for provider, connector in installation.mail.items():  # each has its own idea of well before the end
+            before = now + timedelta(seconds=connector.capabilities.subscription_renew_before_s)
+            due = lookups.due_subscriptions(connection, provider, before, SCHEDULE_LIMIT)
+            queue.defer(connection, "renew_subscription", [_account_job(*ids, kind="renew") for ids in due])
 
 
 def poll_quiet(installation: Installation) -> None:

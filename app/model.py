@@ -39,6 +39,7 @@ class Notification:
     provider: str
     mailbox: str  # the provider's name of the mailbox, as `ConnectedMailbox.mailbox`
     position: str | None = None  # how far the provider says the mailbox has come; a hint as well
+    renew: bool = False  # the provider says that our registration for pushes ends or is gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ do. Everything it needs from threadlink comes through the small protocols below,
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -64,6 +65,14 @@ class Database(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """Places that all processes share, where a provider bears only so many requests at once."""
+
+    def hold(self, name: str, wanted: int, of: int) -> AbstractContextManager[None]:
+        """Hold `wanted` of the `of` places of a name. Raises TimeoutError when they do not come free in time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a connector or adapter is built with."""
@@ -72,6 +81,9 @@ class Services:
     public_base_url: str
     environ: Mapping[str, str]  # where a vendor's own settings class reads
     database: Database | None = None
+    slots: Slots | None = None  # None: whoever is built limits itself within its process
+    # What only this installation knows, the same in all its processes; one made up where none is given.
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +226,10 @@ class MailConnector(Protocol):
         ...
 
     def subscribe(self, mailbox: Mailbox) -> Subscription:
-        """Create or renew our registration for pushes; calling it again is harmless. The cursor is not touched."""
+        """Create or renew our registration for pushes; calling it again is harmless. The cursor is not touched.
+
+        Raises Unsupported for a mailbox about which the provider does not push: it is polled.
+        """
         ...
 
     def own_addresses(self, mailbox: Mailbox) -> frozenset[str]:
@@ -271,6 +286,15 @@ class PullingConnector(Protocol):
 
     def pull_source(self) -> NotificationSource | None:
         """Return where to fetch them, or None when that is not set up. Raises SettingsError when it is set up wrong."""
+        ...
+
+
+@runtime_checkable
+class SharedMailConnector(Protocol):
+    """What a MailConnector offers besides when access to a shared mailbox is given in another way than to one's own."""
+
+    def authorize_shared(self, redirect_uri: str, state: str, address: str) -> Authorization:
+        """Start the consent for the shared mailbox with this address; connect() ends it."""
         ...
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.crash_points import crash_point
+from app.errors import Unsupported
 from app.installation import Installation
-from app.ports import Mailbox
+from app.ports import Mailbox, MailConnector, Subscription
 from app.store import accounts
+
+ASK_POLLED_AFTER = timedelta(days=1)
 
 
 def renew(installation: Installation, team_id: int, account_id: int) -> None:
@@ -19,7 +24,7 @@ def renew(installation: Installation, team_id: int, account_id: int) -> None:
         return
     connector = installation.mail[account.provider]
     mailbox = Mailbox(account, installation.credentials_of(account))
-    subscription = connector.subscribe(mailbox) if connector.capabilities.subscriptions else None
+    subscription = _subscribed(installation, connector, mailbox)
     crash_point("renew.subscribed")
     addresses = connector.own_addresses(mailbox)
     with installation.database.for_team(team_id) as connection:
@@ -28,3 +33,14 @@ def renew(installation: Installation, team_id: int, account_id: int) -> None:
         accounts.set_own_addresses(connection, account_id, addresses)
         if account.state == "connecting":
             accounts.set_state(connection, account_id, "live", installation.clock.now())
+
+
+def _subscribed(installation: Installation, connector: MailConnector, mailbox: Mailbox) -> Subscription | None:
+    """Register for pushes; a mailbox that is only polled is asked about again tomorrow, and is not in trouble."""
+    if not connector.capabilities.subscriptions:
+        return None
+    try:
+        return connector.subscribe(mailbox)
+    except Unsupported:
+        until_renewal = timedelta(seconds=connector.capabilities.subscription_renew_before_s)
+        return Subscription("", installation.clock.now() + until_renewal + ASK_POLLED_AFTER)

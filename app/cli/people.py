@@ -22,6 +22,7 @@ from app.store import crm as crm_rows
 from app.store import lookups, queue
 from app.store import teams as team_rows
 from app.store.account_health import AccountHealth, health_of_accounts
+from app.web.wording import provider_name
 
 
 @click.group(cls=Group)
@@ -126,9 +127,11 @@ def accounts() -> None:
 
 
 def _provider_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the command one flag for each installed mail provider: --gmail, …"""
+    """Give the command a flag for each installed mail provider, by its name and by what people call it: --gmail, …"""
     for provider in registry.names(registry.MAIL):
-        command = click.option(f"--{provider}", "provider", flag_value=provider, help=f"At {provider}.")(command)
+        called = provider_name(provider)
+        flags = dict.fromkeys([f"--{called.lower()}", f"--{provider}"])
+        command = click.option(*flags, "provider", flag_value=provider, help=f"At {called}.")(command)
     return command
 
 
@@ -153,7 +156,7 @@ def add_account(
 ) -> Answer:
     """Print a one-time link with which a member connects a mailbox in the browser."""
     if provider is None:
-        flags = ", ".join(f"--{name}" for name in registry.names(registry.MAIL))
+        flags = ", ".join(f"--{provider_name(name).lower()}" for name in registry.names(registry.MAIL))
         raise click.UsageError(f"Say where the mailbox is: {flags}.")
     kind: AccountKind = "team" if team_account else "personal"
     with opened() as installation:

@@ -70,10 +70,15 @@ class Acknowledger:
 
     def _store_batch(self, batch: Sequence[_Waiting]) -> None:
         pushed: dict[str, list[tuple[str, str | None]]] = {}
+        renewing: dict[str, set[str]] = {}
         for waiting in batch:
             for notification in waiting.notifications:
                 pushed.setdefault(notification.provider, []).append((notification.mailbox, notification.position))
+                if notification.renew:
+                    renewing.setdefault(notification.provider, set()).add(notification.mailbox)
         at = max(waiting.at for waiting in batch)
         with self._database.autocommit() as connection:
             for provider, mailboxes in pushed.items():
                 queue.hint(connection, provider, mailboxes, at)
+            for provider, names in renewing.items():
+                queue.renew(connection, provider, names)

@@ -71,9 +71,10 @@ def accounts_of_mailbox(connection: sa.Connection, provider: str, mailbox: str) 
 # --- what is due, the most urgent first ---
 
 
-def due_subscriptions(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
-    """Return (team, account) where the registration for pushes ends before then, and at the end those without one."""
-    return _pairs(connection, "threadlink_due_subscriptions(:before, :limit)", before=before, limit=limit)
+def due_subscriptions(connection: sa.Connection, provider: str, before: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, account) of a provider whose registration for pushes ends before then; at the end those without."""
+    function = "threadlink_due_subscriptions(:provider, :before, :limit)"
+    return _pairs(connection, function, provider=provider, before=before, limit=limit)
 
 
 def quiet_accounts(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:

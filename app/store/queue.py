@@ -57,6 +57,12 @@ def hint(
     return int(connection.execute(_HINT, parameters).scalar_one())
 
 
+def renew(connection: sa.Connection, provider: str, mailboxes: Collection[str]) -> int:
+    """Enqueue the renewal of these mailboxes' registrations for pushes, for every account; return how many jobs."""
+    parameters = {"provider": provider, "mailboxes": sorted(mailboxes)}
+    return int(connection.execute(sa.text("SELECT threadlink_renew(:provider, :mailboxes)"), parameters).scalar_one())
+
+
 def hint_accounts(connection: sa.Connection, account_ids: Collection[int], at: datetime | None = None) -> int:
     """Raise the hints of these accounts, for the poll, the audit and people; return how many.
 

@@ -25,6 +25,7 @@ from app.store import lookups
 from app.store.database import Database
 
 CANARY = "encryption_canary"
+OWN = "installation"  # where the secret of the installation itself lies
 OAUTH = "oauth"
 # Somebody who waits for a lock on secrets waits for a refresh at the provider, which takes its time-outs.
 _WAIT_FOR_REFRESH = sa.text(
@@ -208,7 +209,7 @@ def check_canary(database: Database, box: SecretBox) -> None:
             sa.text("INSERT INTO installation (key, value) VALUES (:key, :value) ON CONFLICT DO NOTHING"),
             {"key": CANARY, "value": _canary(box)},
         )
-        key_id, _, sealed = _read_canary(connection).partition(" ")
+        key_id, _, sealed = _installation_value(connection, CANARY).partition(" ")
     try:
         box.open(sealed.encode(), team_id=0, owner=CANARY, kind=CANARY)
     except SettingsError:
@@ -216,6 +217,18 @@ def check_canary(database: Database, box: SecretBox) -> None:
             f"This database's secrets were sealed with the key {key_id}, which is not among the configured ones "
             f"(the first is {box.key_id}): bring that key back into THREADLINK_ENCRYPTION_KEYS or the data directory."
         ) from None
+
+
+def installation_secret(database: Database, box: SecretBox) -> bytes:
+    """Return what only this installation knows: made once, sealed, the same in every process and after a rotation."""
+    fresh = box.seal({"secret": os.urandom(32).hex()}, team_id=0, owner=OWN, kind=OWN).decode()
+    with database.without_team() as connection:
+        connection.execute(
+            sa.text("INSERT INTO installation (key, value) VALUES (:key, :value) ON CONFLICT DO NOTHING"),
+            {"key": OWN, "value": fresh},
+        )
+        sealed = _installation_value(connection, OWN)
+    return bytes.fromhex(box.open(sealed.encode(), team_id=0, owner=OWN, kind=OWN)["secret"])
 
 
 def rotate(database: Database, box: SecretBox) -> int:
@@ -230,9 +243,10 @@ def rotate(database: Database, box: SecretBox) -> int:
         with database.for_team(team_id) as connection:
             count += sum(_reseal(connection, box, *place) for place in _PLACES)
     with database.without_team() as connection:
-        connection.execute(
-            sa.text("UPDATE installation SET value = :value WHERE key = :key"), {"key": CANARY, "value": _canary(box)}
-        )
+        _set_installation_value(connection, CANARY, _canary(box))
+        sealed = connection.execute(_VALUE, {"key": OWN}).scalar()
+        if sealed is not None:
+            _set_installation_value(connection, OWN, box.reseal(sealed.encode()).decode())
     return count
 
 
@@ -262,6 +276,12 @@ def _canary(box: SecretBox) -> str:
     return f"{box.key_id} {box.seal({}, team_id=0, owner=CANARY, kind=CANARY).decode()}"
 
 
-def _read_canary(connection: sa.Connection) -> str:
-    query = sa.text("SELECT value FROM installation WHERE key = :key")
-    return str(connection.execute(query, {"key": CANARY}).scalar_one())
+_VALUE = sa.text("SELECT value FROM installation WHERE key = :key")
+
+
+def _installation_value(connection: sa.Connection, key: str) -> str:
+    return str(connection.execute(_VALUE, {"key": key}).scalar_one())
+
+
+def _set_installation_value(connection: sa.Connection, key: str, value: str) -> None:
+    connection.execute(sa.text("UPDATE installation SET value = :value WHERE key = :key"), {"key": key, "value": value})

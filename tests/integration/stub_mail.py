@@ -51,7 +51,7 @@ class StubMail:
     provider = "stub"
 
     def __init__(self, clock: Clock, *, batch_size: int = 3, page_size: int = 2) -> None:
-        self.capabilities = MailCapabilities(batch_size, 86_400, authserv_id=AUTHSERV_ID)
+        self.capabilities = MailCapabilities(batch_size, 6 * 86_400, authserv_id=AUTHSERV_ID)
         self.boxes: dict[str, Box] = defaultdict(Box)
         self.calls: Counter[str] = Counter()
         self.fetched: list[str] = []

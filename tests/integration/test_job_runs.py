@@ -25,6 +25,7 @@ from app.errors import (
     RateLimited,
     Rejected,
     Unavailable,
+    Unsupported,
 )
 from app.ports import Subscription
 from app.store import accounts, queue
@@ -319,6 +320,19 @@ def test_a_connector_without_registrations_still_tells_its_addresses(office: Off
     jobs.renew_subscription(office.installation, office.team_id, office.account_id)
     assert office.value("SELECT subscription_id FROM account") is None
     assert f"alias.{ADA}" in office.account().own_addresses
+
+
+def test_a_mailbox_that_the_provider_does_not_push_about_is_polled_and_not_in_trouble(office: Office) -> None:
+    office.mail.fail("subscribe", Unsupported("This mailbox is polled."))
+    jobs.renew_subscription(office.installation, office.team_id, office.account_id)
+    assert state(office)[0] == "live"
+    assert f"alias.{ADA}" in office.account().own_addresses
+    office.forget_jobs()
+    jobs.renew_subscriptions(office.installation)
+    assert office.jobs("renew_subscription") == []
+    office.clock.step(days=2)
+    jobs.renew_subscriptions(office.installation)
+    assert len(office.jobs("renew_subscription")) == 1
 
 
 def test_a_renewal_that_fails_says_so(office: Office) -> None:

@@ -20,3 +20,14 @@ Folders and messages are asked for in a $batch of 20 parts at most. Below GRAPH_
 at /{tenant}/v2.0/adminconsent, and the keys of rich notifications are at /common/discovery/v2.0/keys. A simulator may
 be plain http: its endpoints are then asked over http whatever scheme they are named with.
 """
+
+from __future__ import annotations
+
+from app.ports import Services
+from connectors.mail.graph.connector import GraphConnector
+from connectors.mail.graph.settings import load
+
+
+def create(services: Services) -> GraphConnector:
+    """Build the connector from the operator's settings. Raises SettingsError when one is wrong."""
+    return GraphConnector(load(services.environ), services)

@@ -98,3 +98,16 @@ def test_every_push_of_a_batch_that_was_not_stored_says_so(database: Database, m
     assert sorted(failed) == list(range(8))
     push(acknowledger, 1)
     assert generations(database, mailboxes)[-1] == 1
+
+
+def test_what_the_provider_says_of_a_registration_renews_it_once_for_every_account(
+    database: Database, mailboxes: int
+) -> None:
+    acknowledger = Acknowledger(database)
+    for _ in range(2):
+        acknowledger.store([Notification("gmail", "a1@x.test", renew=True), Notification("gmail", "a2@x.test")], NOW)
+    with database.without_team() as connection:
+        jobs = connection.execute(
+            sa.text("SELECT task_name, count(*) FROM procrastinate_jobs GROUP BY 1 ORDER BY 1")
+        ).all()
+    assert [tuple(row) for row in jobs] == [("renew_subscription", 1), ("sync_account", 2)]

@@ -125,7 +125,8 @@ def test_nothing_is_due_for_an_account_that_is_not_read(
 ) -> None:
     connect(team(), **stopped)
     with database.without_team() as connection:
-        for due in (lookups.due_subscriptions, lookups.quiet_accounts, lookups.due_audits):
+        assert lookups.due_subscriptions(connection, "gmail", NOW, 10) == []
+        for due in (lookups.quiet_accounts, lookups.due_audits):
             assert due(connection, NOW, 10) == []
 
 
@@ -138,8 +139,9 @@ def test_subscriptions_are_due_by_their_end_and_last_those_that_are_missing(
     second = connect(two, "second", subscription_expires_at=NOW - HOUR)
     first = connect(one, "first", subscription_expires_at=NOW - 2 * HOUR)
     with database.without_team() as connection:
-        assert lookups.due_subscriptions(connection, NOW, 10) == [(one, first), (two, second), (one, missing)]
-        assert lookups.due_subscriptions(connection, NOW, 1) == [(one, first)]
+        assert lookups.due_subscriptions(connection, "gmail", NOW, 10) == [(one, first), (two, second), (one, missing)]
+        assert lookups.due_subscriptions(connection, "gmail", NOW, 1) == [(one, first)]
+        assert lookups.due_subscriptions(connection, "graph", NOW, 10) == []
 
 
 def test_an_account_is_quiet_without_push_and_read_and_job(

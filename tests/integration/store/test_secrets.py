@@ -24,6 +24,7 @@ from app.store.secrets import (
     SecretBox,
     check_canary,
     embedded_key,
+    installation_secret,
     open_box,
     rotate,
 )
@@ -272,11 +273,25 @@ def test_rotation_reseals_every_secret_of_every_team(
         check_canary(database, box)
 
 
+def test_the_secret_of_the_installation_is_the_same_in_every_process_and_after_a_rotation(database: Database) -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    check_canary(database, SecretBox([old]))
+    made = installation_secret(database, SecretBox([old]))
+    assert len(made) == 32
+    assert installation_secret(database, SecretBox([old])) == made
+    rotate(database, SecretBox([new, old]))
+    assert installation_secret(database, SecretBox([new])) == made
+    with database.without_team() as connection:
+        values = "".join(connection.execute(sa.text("SELECT value FROM installation")).scalars())
+    assert made.hex() not in values
+
+
 def test_every_column_that_holds_sealed_bytes_is_rotated(database: Database) -> None:
     """A new one must be added to secrets._PLACES, or rotation would leave it behind."""
     from app.store import schema, secrets
 
     hashes = {"token_hash", "browser_hash", "state_hash", "mid_hash", "fingerprint", "key", "digest", "counterparts"}
+    hashes |= {"key_hash", "idempotency_hash", "request_digest"}
     sealed = {
         (table.name, column.name)
         for table in schema.metadata.tables.values()

@@ -45,11 +45,11 @@ LANGUAGE sql IMMUTABLE AS $$
   SELECT NOT _paused AND _state NOT IN ('reauth_required', 'admin_blocked', 'mailbox_unavailable', 'disconnected')
 $$;
 
-CREATE FUNCTION public.threadlink_due_subscriptions(_before timestamptz, _limit integer)
+CREATE FUNCTION public.threadlink_due_subscriptions(_provider text, _before timestamptz, _limit integer)
 RETURNS TABLE (team_id bigint, account_id bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT a.team_id, a.id FROM public.account a
-  WHERE (a.subscription_expires_at < _before OR a.subscription_expires_at IS NULL)
+  WHERE a.provider = _provider AND (a.subscription_expires_at < _before OR a.subscription_expires_at IS NULL)
     AND public.threadlink_is_working(a.paused, a.state)
   ORDER BY a.subscription_expires_at NULLS LAST, a.id LIMIT _limit
 $$;
@@ -103,7 +103,7 @@ GRANT EXECUTE ON FUNCTION
   public.threadlink_team_of_connect_request(bytea, bytea),
   public.threadlink_crm_connection(uuid),
   public.threadlink_accounts_of_mailbox(text, text),
-  public.threadlink_due_subscriptions(timestamptz, integer),
+  public.threadlink_due_subscriptions(text, timestamptz, integer),
   public.threadlink_quiet_accounts(timestamptz, integer),
   public.threadlink_due_audits(timestamptz, integer),
   public.threadlink_purge_bodies(timestamptz, integer),

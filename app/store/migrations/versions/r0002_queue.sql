@@ -117,6 +117,26 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     ARRAY[]::text[], _at, false)
 $$;
 
+-- What a provider's word about our registration leads to: each account of these mailboxes renews it, of whatever team. A
+-- renewal that waits already is enough.
+CREATE FUNCTION public.threadlink_renew(_provider text, _mailboxes text[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  _jobs public.procrastinate_job_to_defer_v1[];
+BEGIN
+  SELECT array_agg(ROW ('default', 'renew_subscription', 0, 'renew:' || a.id, NULL,
+      jsonb_build_object('team_id', a.team_id, 'account_id', a.id), NULL
+    )::public.procrastinate_job_to_defer_v1 ORDER BY a.id)
+  INTO _jobs FROM public.account a
+  WHERE a.provider = _provider AND a.mailbox = ANY (_mailboxes) AND public.threadlink_is_working(a.paused, a.state)
+    AND NOT EXISTS (SELECT FROM public.procrastinate_jobs j WHERE j.lock = 'renew:' || a.id AND j.status = 'todo');
+  IF _jobs IS NOT NULL THEN
+    PERFORM public.threadlink_defer(_jobs);
+  END IF;
+  RETURN coalesce(cardinality(_jobs), 0);
+END;
+$$;
+
 -- Notes that are owed to the CRM and that no job looks after.
 CREATE FUNCTION public.threadlink_due_crm_writes(_now timestamptz, _limit integer)
 RETURNS TABLE (team_id bigint, write_id bigint)
@@ -131,5 +151,6 @@ $$;
 GRANT EXECUTE ON FUNCTION
   public.threadlink_hint(text, text[], text[], timestamptz),
   public.threadlink_hint_accounts(bigint[], timestamptz),
+  public.threadlink_renew(text, text[]),
   public.threadlink_due_crm_writes(timestamptz, integer)
 TO threadlink_app;
