@@ -352,6 +352,7 @@ class NoteMessage:
     subject: str | None
     snippet: str | None
     attachments: tuple[str, ...] = ()
+    internet_id: str = ""  # the RFC 5322 Message-ID: a CRM with its own mail sync knows the message by it
 
 
 @dataclass(frozen=True, slots=True)

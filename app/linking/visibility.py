@@ -116,6 +116,7 @@ def _note_message(
         subject=message.subject if level in {"subject", "full"} else None,
         snippet=content.snippet if content else None,
         attachments=tuple(attachment.name for attachment in content.attachments) if content else (),
+        internet_id=message.internet_id,
     )
 
 

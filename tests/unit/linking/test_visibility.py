@@ -231,7 +231,7 @@ def test_bcc_recipients_are_shown_to_the_owner_of_the_senders_copy_alone() -> No
 
 def test_a_note_holds_what_everybody_who_sees_the_item_may_read() -> None:
     [noted] = note_messages(conversation(M), ACCOUNTS, OURS)
-    assert noted == NoteMessage(START, "", BEA, "inbound", "Rollout plan", "Hello", ("q.pdf",))
+    assert noted == NoteMessage(START, "", BEA, "inbound", "Rollout plan", "Hello", ("q.pdf",), M.internet_id)
 
 
 @pytest.mark.parametrize(
