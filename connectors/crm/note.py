@@ -52,8 +52,8 @@ _MONTHS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def text(note: ConversationNote) -> str:
-    """Render a note: who, when, subjects and snippets, at most the newest MAX_MESSAGES messages.
+def text(note: ConversationNote, *, max_messages: int = MAX_MESSAGES) -> str:
+    """Render a note: who, when, subjects and snippets, at most the newest `max_messages` messages.
 
     Every line begins with words or a number of ours, so no line is a formula to a spreadsheet, and no mail can write
     a line that looks like another message. Nothing in it is markup.
@@ -65,10 +65,11 @@ def text(note: ConversationNote) -> str:
     if note.people:
         head.append(f"{say['people']}: {_people(note, say)}")
     head.append(say["message"] if number == 1 else say["messages"].format(n=number))
-    if number > MAX_MESSAGES:
-        head.append(say["earlier"].format(n=number - MAX_MESSAGES))
+    shown = note.messages[max(0, number - max_messages) :]
+    if len(shown) < number:
+        head.append(say["earlier"].format(n=number - len(shown)))
     blocks = ["\n".join(head)]
-    blocks += ["\n".join(_message(message, note.subject, locale)) for message in note.messages[-MAX_MESSAGES:]]
+    blocks += ["\n".join(_message(message, note.subject, locale)) for message in shown]
     if note.url:
         blocks.append(f"{say['open']}: {line(note.url, 2000)}")
     return "\n\n".join(blocks)
