@@ -31,15 +31,9 @@ class PipedriveSettings(BaseSettings):
     revoke_url: str = Field(
         default="https://oauth.pipedrive.com/oauth/revoke", description="Pipedrive's revocation endpoint."
     )
-    write_mode: Literal["note", "activity", "native_thread", "smart_bcc"] = Field(
+    write_mode: Literal["note", "activity", "native_thread"] = Field(
         default="note",
-        description="How a linked conversation is shown: note, activity, native_thread or smart_bcc.",
-    )
-    smtp_url: str = Field(
-        default="", description="Mail server for smart_bcc, smtp://user:password@host:587 or smtps://host."
-    )
-    smtp_from: str = Field(
-        default="", description="Sender of smart_bcc mail: an address that Pipedrive knows as a user's."
+        description="How a linked conversation is shown: note, activity or native_thread.",
     )
     daily_tokens: int = Field(
         default=30_000,
@@ -69,14 +63,6 @@ class PipedriveSettings(BaseSettings):
             raise ValueError("must be an http or https address")
         return value.rstrip("/")
 
-    @field_validator("smtp_url")
-    @classmethod
-    def _is_mail_server(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
-            raise ValueError("must be smtp://host or smtps://host")
-        return value
-
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # pydantic calls it by keyword
         cls, *_: Any, init_settings: PydanticBaseSettingsSource, **_other_sources: Any
@@ -88,8 +74,7 @@ class PipedriveSettings(BaseSettings):
     def changed_urls(self) -> tuple[str, ...]:
         """The addresses the operator moved away from Pipedrive's."""
         fields = type(self).model_fields
-        names = ("api_url", "authorize_url", "token_url", "revoke_url")
-        return tuple(value for name, value in self if name in names and value != fields[name].default)
+        return tuple(value for name, value in self if name.endswith("_url") and value != fields[name].default)
 
 
 def load(environ: Mapping[str, str]) -> PipedriveSettings:
