@@ -128,25 +128,29 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def serve_locally(app: Flask, port: int = 0) -> Iterator[str]:
-    """Serve the application from threads of this process, on this machine only; give its URL.
-
-    Raises SettingsError when the port is taken.
-    """
+def listening_locally(port: int = 0) -> Iterator[socket.socket]:
+    """Listen on this machine only; 0 takes a port that is free. Raises SettingsError when the port is taken."""
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError:  # Werkzeug would end the process
         raise SettingsError(f"Port {port} of this machine is taken.") from None
+    with listening:
+        yield listening
+
+
+@contextmanager
+def serve_locally(app: Flask, listening: socket.socket) -> Iterator[str]:
+    """Serve the application from threads of this process where it listens already; give its URL."""
+    port = listening.getsockname()[1]
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler, fd=listening.fileno())
     thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-        listening.close()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from app.errors import SettingsError, ThreadlinkError
 from app.model import ItemRef
 from app.ports import CrmRecords, SimulatedCrm, SimulatedMail
 from app.scenario import model as scenes
-from app.serving import serve_locally
+from app.serving import listening_locally, serve_locally
 from app.settings import Settings, load_settings
 from app.store import accounts as account_rows
 from app.store import crm, embedded, lookups, teams
@@ -76,7 +75,7 @@ class Stage:
         self.delivered: set[tuple[str, str]] = set()
         self._crm_name = crm_name
         self._server_settings = server_settings
-        self._port = port or _free_port()
+        self._port = port or 0  # the one that is listened on, once open
         self._started = time.monotonic()
         self._first_link_s: float | None = None
         self._exit = ExitStack()
@@ -195,6 +194,8 @@ class Stage:
     # --- setting up ---
 
     def _open(self) -> None:
+        listening = self._exit.enter_context(listening_locally(self._port))  # from now on nobody else gets the port
+        self._port = listening.getsockname()[1]
         data_dir = Path(tempfile.gettempdir()) / f"threadlink-demo-{os.getpid()}-{self._port}"
         self._exit.callback(shutil.rmtree, data_dir, ignore_errors=True)
         server = self._exit.enter_context(embedded.start(data_dir, self._server_settings))
@@ -206,7 +207,7 @@ class Stage:
             settings, server.url, clock=self.clock, environ=self._environ, pool_size=settings.worker_concurrency + 8
         )
         self._exit.callback(self.installation.database.close)
-        self._exit.enter_context(serve_locally(create_app(self.installation), self._port))
+        self._exit.enter_context(serve_locally(create_app(self.installation), listening))
         self._make_team()
         self._fill_crm()
         self.database_url = server.url
@@ -385,10 +386,3 @@ def _settings(data_dir: Path, url: str) -> Settings:
         mirror_max_age_s=0,
         note_interval_s=0,
     )
-
-
-def _free_port() -> int:
-    """Return a port that is free now; several stages may run on one machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -24,7 +24,7 @@ def hello() -> Flask:
 
 @pytest.mark.enable_socket
 def test_a_local_server_answers_and_is_gone_afterwards() -> None:
-    with serving.serve_locally(hello()) as url:
+    with serving.listening_locally() as listening, serving.serve_locally(hello(), listening) as url:
         assert requests.get(url, timeout=5).text == "hello"
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
@@ -32,8 +32,8 @@ def test_a_local_server_answers_and_is_gone_afterwards() -> None:
 
 @pytest.mark.enable_socket
 def test_a_port_that_is_taken_is_told() -> None:
-    with serving.serve_locally(hello()) as url:
-        second = serving.serve_locally(hello(), int(url.rpartition(":")[2]))
+    with serving.listening_locally() as listening:
+        second = serving.listening_locally(listening.getsockname()[1])
         with pytest.raises(SettingsError, match="is taken"):
             second.__enter__()
 
