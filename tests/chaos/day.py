@@ -15,9 +15,10 @@ from app.scenario.run import Delivery, steps
 
 ADA, BOB = "ada@northwind.test", "bob@northwind.test"
 MESSAGES, CONVERSATIONS, PERSONS, ITEMS = 300, 40, 30, 60
-# One moment for every run of this process, so that two runs of the day hold the same messages. The mail is of this
-# morning by the machine's clock, which is the one that worker processes have.
-BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=12)
+# One moment for every run of this process, so that two runs of the day hold the same messages. By the machine's clock,
+# which is the one that worker processes have, it comes after every mailbox was connected, whenever in the run that is:
+# Graph reads what was received from then on.
+BEGAN = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 
 
 def scenario(provider: str) -> Scenario:

@@ -31,6 +31,7 @@ def _steps() -> list[str]:
 
 STEPS = _steps()
 # The day is resumed after each kill, with a part of its mail for each; several days run side by side.
+EXPIRED = ("history_expired", "delta_expired")  # a provider's word for a position that it forgot
 DAYS = 3
 KILLS = 8
 
@@ -81,6 +82,6 @@ def _bring_about(today: Day, step: str) -> None:
     if step.startswith(("renew.", "audit.")):
         today.renew_and_audit()
     if step == "sync.cursor_expired":
-        today.simulator.fault("history_expired")
+        today.simulator.fault(next(kind for kind in EXPIRED if kind in today.simulator.fault_kinds))
     if step in {"sync.failed", "sync.failure_committed", "wake.hinted"}:
         today.simulator.fault("rate_limited", retry_after_s=1)
