@@ -72,7 +72,9 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
     def open_crm(connection: CrmConnection) -> CrmAdapter:
         return registry.crm_adapter(services, connection)
 
-    return Installation(settings, database, box, services.clock, mail, open_crm)
+    found = {adapter: registry.crm_consent(adapter, services) for adapter in registry.names(registry.CRM)}
+    consents = {adapter: consent for adapter, consent in found.items() if consent is not None}
+    return Installation(settings, database, box, services.clock, mail, open_crm, consents)
 
 
 def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Flask:

@@ -87,6 +87,14 @@ class InvalidRequest(RequestRefused):
         self.fields = list(fields)
 
 
+class CrmRests(ThreadlinkError):
+    """The CRM is left alone for a while after it failed; nothing was asked of it."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"The CRM is left alone for {wait_s:.0f} s.")
+        self.wait_s = wait_s
+
+
 # --- what a vendor answered ---
 
 

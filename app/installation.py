@@ -6,13 +6,13 @@ bootstrap.py fills it; tests fill it with their own. Nothing here chooses an imp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from app.model import Account
-from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, MailConnector
+from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, MailConnector
 from app.settings import Settings
 from app.store import crm
 from app.store.database import Database
@@ -37,6 +37,7 @@ class Installation:
     clock: Clock
     mail: Mapping[str, MailConnector]
     open_crm: Callable[[CrmConnection], CrmAdapter]
+    consents: Mapping[str, CrmConsent] = field(default_factory=dict)  # of the CRMs that need one
 
     def due(self, at: datetime) -> datetime:
         """Return when the machine's clock, by which jobs are scheduled, shows a moment of this installation's clock."""
@@ -47,9 +48,9 @@ class Installation:
         return AccountCredentials(self.database, self.secrets, account.team_id, account.id)
 
     def crm_connections(self, team_id: int) -> list[CrmConnection]:
-        """Return a team's CRM connections with their secrets, oldest first."""
+        """Return a team's CRM connections with their secrets, oldest first, without those that were ended."""
         with self.database.for_team(team_id) as connection:
-            return [self.crm_connection(row) for row in crm.connections(connection)]
+            return [self.crm_connection(row) for row in crm.connections(connection) if row.state != "disconnected"]
 
     def crm_connection(self, row: sa.Row[object]) -> CrmConnection:
         """Make what an adapter is opened with from its row."""

@@ -14,13 +14,14 @@ import procrastinate
 import sqlalchemy as sa
 import structlog
 
-from app import subscriptions, sync, writes
+from app import crm_calls, subscriptions, sync, writes
 from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
     AdminBlocked,
     ApplicationMisconfigured,
     Conflict,
+    CrmRests,
     CursorExpired,
     Gone,
     MailboxUnavailable,
@@ -33,7 +34,8 @@ from app.errors import (
     Unsupported,
 )
 from app.installation import Installation
-from app.store import accounts, crm, lookups, queue
+from app.ports import CrmSubscribing
+from app.store import accounts, crm, crm_connections, lookups, queue
 from app.store.accounts import AccountState
 
 log = structlog.get_logger(__name__)
@@ -100,8 +102,14 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     def refresh_mirror(team_id: int) -> None:
         sync.refresh_mirror(installation, team_id, max_age_s=0)
 
+    @app.task(name="subscribe_crm", retry=RETRY)
+    def subscribe(team_id: int, connection_id: int) -> None:
+        subscribe_crm(installation, team_id, connection_id)
+
     scheduled("* * * * *", poll_quiet)
     scheduled("* * * * *", write_due)
+    scheduled("* * * * *", refresh_mirrors)
+    scheduled("23 * * * *", subscribe_crms)
     scheduled("*/10 * * * *", renew_subscriptions)
     scheduled("17 * * * *", audit_windows)
     scheduled("42 3 * * *", purge_bodies)
@@ -218,6 +226,10 @@ def crm_write(installation: Installation, team_id: int, write_id: int) -> None:
     """Bring one CRM note up to date."""
     try:
         again_at = writes.bring_up_to_date(installation, team_id, write_id)
+    except CrmRests as rests:
+        # Nothing was asked, so nothing counts as an attempt; a spread, or all that is owed would come back at once.
+        wait_s = rests.wait_s + random.random() * min(rests.wait_s, 30)  # noqa: S311 - jitter
+        again_at = installation.clock.now() + timedelta(seconds=wait_s)
     except ProviderError as error:
         _write_failed(installation, team_id, write_id, error)
         return
@@ -227,7 +239,43 @@ def crm_write(installation: Installation, team_id: int, write_id: int) -> None:
             _write_again(connection, installation, team_id, write_id, again_at)
 
 
+def subscribe_crm(installation: Installation, team_id: int, connection_id: int) -> None:
+    """Look after the webhooks of one CRM connection; what fails is tried again with the next schedule."""
+    for crm_connection in installation.crm_connections(team_id):
+        if crm_connection.id != connection_id:
+            continue
+        try:
+            with crm_calls.calling(installation, crm_connection) as adapter:
+                if isinstance(adapter, CrmSubscribing) and adapter.capabilities.webhooks:
+                    base_url = installation.settings.public_base_url
+                    adapter.subscribe(f"{base_url}/webhooks/crm/{crm_connection.public_id}")
+        except (ProviderError, CrmRests) as error:
+            log.warning("crm_not_subscribed", connection=connection_id, error=type(error).__name__)
+            return
+        with installation.database.for_team(team_id) as connection:
+            crm_connections.subscribed(connection, connection_id, installation.clock.now())
+
+
 # --- schedules ---
+
+
+def refresh_mirrors(installation: Installation) -> None:
+    """Enqueue a refresh of each mirror that is older than the poll period, or was never filled."""
+    now = installation.clock.now()
+    before = now - timedelta(seconds=installation.settings.poll_quiet_s)
+    with installation.database.without_team() as connection:
+        due = lookups.due_mirrors(connection, before, now, SCHEDULE_LIMIT)
+        teams = sorted({team_id for team_id, _ in due})
+        queue.defer(connection, "refresh_mirror", [({"team_id": each}, f"mirror:{each}") for each in teams])
+
+
+def subscribe_crms(installation: Installation) -> None:
+    """Look after the webhooks of each CRM connection once a day: CRMs drop webhooks that failed."""
+    before = installation.clock.now() - timedelta(days=1)
+    with installation.database.without_team() as connection:
+        due = lookups.due_crm_subscriptions(connection, before, SCHEDULE_LIMIT)
+        jobs = [({"team_id": team_id, "connection_id": each}, f"subscribe_crm:{each}") for team_id, each in due]
+        queue.defer(connection, "subscribe_crm", jobs)
 
 
 def renew_subscriptions(installation: Installation) -> None:

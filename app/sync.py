@@ -12,13 +12,15 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import ingest, links, mirror
+from app import crm_calls, ingest, links, mirror
 from app.crash_points import crash_point
-from app.errors import Conflict, CursorExpired, ProviderError, TransientError, Unavailable
+from app.errors import Conflict, CrmRests, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
-from app.model import Account
+from app.linking.addresses import is_ours, normalize, parse_list
+from app.model import Account, ProviderMessage
 from app.ports import (
     ChangePage,
+    CrmConnection,
     FailedMessage,
     Fetched,
     FetchOutcome,
@@ -27,14 +29,17 @@ from app.ports import (
     Mailbox,
     MailConnector,
 )
-from app.store import accounts, discovered
-from app.store import crm as crm_rows
+from app.store import accounts, crm_connections, discovered, queue
+from app.store import mirror as mirror_rows
 from app.store.mirror import Changed
 
 # A provider's index may lag its notification: ask again after 2, 5, 15 and 60 seconds, then leave it to the poll.
 LAG_WAITS_S = (2, 5, 15, 60)
 # A message that cannot be read is tried this often before it is parked for a person to look at.
 MAX_ATTEMPTS = 12
+# How long mail waits for a mirror that is being brought up to date.
+CATCH_UP_FOR = timedelta(seconds=10)
+ADDRESS_HEADERS = frozenset({"from", "to", "cc"})
 # How far before the last good moment a recovery starts.
 RECOVERY_MARGIN = timedelta(days=1)
 
@@ -77,30 +82,81 @@ def sync_account(installation: Installation, team_id: int, account_id: int, *, u
 
 
 def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int | None = None) -> None:
-    """Bring the local copy of the CRM up to date when it is older than allowed; links follow their items with it."""
-    allowed_s = installation.settings.mirror_max_age_s if max_age_s is None else max_age_s
+    """Bring the local copy of the CRM up to date when it is older than allowed; links follow their items with it.
 
+    Without max_age_s, before decisions, it takes a moment at most: a first load goes on in a job of its own, and a CRM
+    that is left alone or fails holds up no mail. With it, as a job, it reads to the end, what webhooks named included.
+    """
+    for crm in installation.crm_connections(team_id):
+        try:
+            if max_age_s is None:
+                _catch_up(installation, crm)
+            else:
+                _read_to_the_end(installation, crm, max_age_s)
+        except (ProviderError, Conflict, CrmRests):
+            continue  # mail is decided on what the mirror holds; crm_calls remembers, and the doctor says how old it is
+
+
+def _catch_up(installation: Installation, crm: CrmConnection) -> None:
+    with installation.database.for_team(crm.team_id) as connection:
+        age = mirror_rows.age(connection, crm.id)
+        breaker = crm_connections.breaker(connection, crm.id)
+    now, allowed = installation.clock.now(), timedelta(seconds=installation.settings.mirror_max_age_s)
+    if age.refreshed_at is not None and now - age.refreshed_at < allowed:
+        return
+    with crm_calls.calling(installation, crm, breaker) as adapter:
+        mirror.refresh(
+            installation.database,
+            adapter,
+            crm,
+            installation.clock,
+            follow=_follow(installation, crm.team_id),
+            until=now + CATCH_UP_FOR,
+        )
+    if age.refreshed_at is not None:
+        return
+    with installation.database.for_team(crm.team_id) as connection:
+        if mirror_rows.age(connection, crm.id).refreshed_at is None:
+            queue.defer(connection, "refresh_mirror", [({"team_id": crm.team_id}, f"mirror:{crm.team_id}")])
+
+
+def _read_to_the_end(installation: Installation, crm: CrmConnection, max_age_s: int) -> None:
+    database, follow = installation.database, _follow(installation, crm.team_id)
+    with database.for_team(crm.team_id) as connection:
+        crm_connections.take(connection, crm.id)
+        crm_connections.forget_events(connection, crm.id, installation.clock.now())
+    with crm_calls.calling(installation, crm) as adapter:
+        mirror.refresh_if_stale(database, adapter, crm, installation.clock, max_age_s=max_age_s, follow=follow)
+        mirror.read_named(database, adapter, crm, follow=follow)
+        mirror.read_users(database, adapter, crm, installation.clock)
+
+
+def _look_up(
+    installation: Installation, team_id: int, crms: Sequence[CrmConnection], messages: Sequence[ProviderMessage]
+) -> None:
+    """Ask CRMs whose changes may lag about addresses that nobody is known with, before the mail is decided on."""
+    written = [value for message in messages for name, value in message.headers if name.lower() in ADDRESS_HEADERS]
+    found = {normalize(address) for value in written for _, address in parse_list(value)}
+    for crm in crms if found else ():
+        with installation.database.for_team(team_id) as connection:
+            ours = accounts.ours(connection)
+            theirs = [address for address in found if address and not is_ours(address, ours)]
+            unknown = mirror.not_looked_up(connection, crm, installation.clock, theirs)
+        if not unknown:
+            continue
+        try:
+            with crm_calls.calling(installation, crm) as adapter:
+                follow = _follow(installation, team_id)
+                mirror.look_up(installation.database, adapter, crm, installation.clock, unknown, follow=follow)
+        except (ProviderError, Conflict, CrmRests):
+            continue
+
+
+def _follow(installation: Installation, team_id: int) -> mirror.Follow:
     def follow(connection: sa.Connection, changed: Changed) -> None:
         links.follow_items(connection, team_id, changed, installation.clock.now())
 
-    for crm in installation.crm_connections(team_id):
-        try:
-            changed = mirror.refresh_if_stale(
-                installation.database,
-                installation.open_crm(crm),
-                crm,
-                installation.clock,
-                max_age_s=allowed_s,
-                follow=follow,
-            )
-        except (ProviderError, Conflict) as error:  # mail is decided on what the mirror holds; the doctor says how old
-            state, reason = "trouble", type(error).__name__
-        else:
-            if changed is None:
-                continue
-            state, reason = "live", ""
-        with installation.database.for_team(team_id) as connection:
-            crm_rows.set_state(connection, crm.id, state, reason)
+    return follow
 
 
 def audit_account(installation: Installation, team_id: int, account_id: int, window: timedelta) -> int:
@@ -166,6 +222,8 @@ def _record_pages(
 def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbox) -> int:
     """Fetch and store the pending messages batch by batch; return how many were stored."""
     account, stored = mailbox.account, 0
+    crms = installation.crm_connections(account.team_id)
+    lagging = [crm for crm in crms if installation.open_crm(crm).capabilities.read_through]
     while True:
         now = installation.clock.now()
         with installation.database.for_team(account.team_id) as connection:
@@ -180,6 +238,7 @@ def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbo
         crash_point("sync.batch_fetched")
         answered = {outcome.provider_id for outcome in outcomes}
         unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
+        _look_up(installation, account.team_id, lagging, [o.message for o in outcomes if isinstance(o, Fetched)])
         stored += _store(installation, connector, account, [*outcomes, *unanswered])
         crash_point("sync.batch_committed")
 

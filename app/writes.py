@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from app import crm_calls
 from app.crash_points import crash_point
-from app.errors import Gone
+from app.errors import AccessRevoked, Gone
 from app.installation import Installation
 from app.linking.visibility import note_messages
 from app.model import Conversation, ConversationNote
 from app.ports import CrmAdapter, LinkWrite, WrittenLink
-from app.store import accounts, conversations, crm, teams
+from app.store import accounts, conversations, crm, crm_connections, teams
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +37,35 @@ class Plan:
 def bring_up_to_date(installation: Installation, team_id: int, write_id: int) -> datetime | None:
     """Write, update or remove one note; return when to look again, or None when it is up to date.
 
-    Raises the adapter's ProviderError; the intent then stays and the next run reads back before it writes.
+    Raises the adapter's ProviderError; the intent then stays and the next run reads back before it writes. Raises
+    CrmRests, before anything is intended, while the CRM is left alone.
     """
     now = installation.clock.now()
-    with installation.database.for_team(team_id) as connection:
-        note = crm.lock_note(connection, write_id)
-        if note is None or note.written >= note.wanted or note.state == "parked":
-            return None
-        plan = _plan(connection, installation, note)
-        if _is_settled(plan):
-            _settle(connection, plan, WrittenLink(note.written_id) if note.written_id else None, now, reads=0)
-            return None
-        wait = timedelta(seconds=installation.settings.note_interval_s)
-        if plan.write and note.written_at and not plan.unfinished and now < note.written_at + wait:
-            return note.written_at + wait
-        crm.intend(connection, write_id)
-        crash_point("write.before_intent_committed")
-        connection_row = crm.connection_row(connection, note.ref.connection_id)
-    if connection_row is None:
-        return None
-    crash_point("write.intent_committed")
-    written, reads = _apply(installation.open_crm(installation.crm_connection(connection_row)), plan)
-    crash_point("write.answered")
+    with ExitStack() as call:
+        with installation.database.for_team(team_id) as connection:
+            note = crm.lock_note(connection, write_id)
+            if note is None or note.written >= note.wanted or note.state == "parked":
+                return None
+            plan = _plan(connection, installation, note)
+            if _is_settled(plan):
+                _settle(connection, plan, WrittenLink(note.written_id) if note.written_id else None, now, reads=0)
+                return None
+            wait = timedelta(seconds=installation.settings.note_interval_s)
+            if plan.write and note.written_at and not plan.unfinished and now < note.written_at + wait:
+                return note.written_at + wait
+            row = crm.connection_row(connection, note.ref.connection_id)
+            if row is None:
+                return None
+            breaker = crm_connections.breaker(connection, row.id)
+            if breaker.state == crm_connections.DISCONNECTED:
+                raise AccessRevoked(provider=row.adapter, operation="write_link")
+            crm_connection = installation.crm_connection(row)
+            adapter = call.enter_context(crm_calls.calling(installation, crm_connection, breaker))
+            crm.intend(connection, write_id)
+            crash_point("write.before_intent_committed")
+        crash_point("write.intent_committed")
+        written, reads = _apply(adapter, plan)
+        crash_point("write.answered")
     with installation.database.for_team(team_id) as connection:
         again = _settle(connection, plan, written, installation.clock.now(), reads=reads, writes=1)
         crash_point("write.before_outcome_committed")

@@ -62,6 +62,11 @@ def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int]
     return pairs[0] if pairs else None
 
 
+def crm_connections_of(connection: sa.Connection, adapter: str, company: str) -> list[tuple[int, int]]:
+    """Return (team, connection) of every connection to this company's CRM, of whatever team."""
+    return _pairs(connection, "threadlink_crm_connections_of(:adapter, :company)", adapter=adapter, company=company)
+
+
 def accounts_of_mailbox(connection: sa.Connection, provider: str, mailbox: str) -> list[tuple[int, int]]:
     """Return (team, account) of every account that reads this mailbox, of whatever team."""
     function = "threadlink_accounts_of_mailbox(:provider, :mailbox)"
@@ -90,6 +95,16 @@ def due_audits(connection: sa.Connection, before: datetime, limit: int) -> list[
 def due_crm_writes(connection: sa.Connection, now: datetime, limit: int) -> list[tuple[int, int]]:
     """Return (team, crm_write) of notes that are owed by now and that no job with lock `crm_write:<id>` looks after."""
     return _pairs(connection, "threadlink_due_crm_writes(:now, :limit)", now=now, limit=limit)
+
+
+def due_mirrors(connection: sa.Connection, before: datetime, now: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, connection) whose mirror was not refreshed since then, that may be asked now, and no job serves."""
+    return _pairs(connection, "threadlink_due_mirrors(:before, :now, :limit)", before=before, now=now, limit=limit)
+
+
+def due_crm_subscriptions(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, connection) whose webhooks were not looked after since then, or never."""
+    return _pairs(connection, "threadlink_due_crm_subscriptions(:before, :limit)", before=before, limit=limit)
 
 
 def purge_bodies(connection: sa.Connection, now: datetime, limit: int) -> int:

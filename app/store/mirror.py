@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.linking.addresses import normalize
 from app.linking.suggest import fold
-from app.model import ITEM_KINDS, Item, ItemRef, Person
+from app.model import ITEM_KINDS, Item, ItemRef, Member, Person
 from app.ports import Merge, SearchHit
 
 MAX_QUERY_CHARS = 200
@@ -28,8 +29,8 @@ MAX_SEARCHED_CHARS = 400  # of a title; a word in the index is at most 2 kB
 _WORD = re.compile(r"\w+")
 # The primary keys begin with the company, so each look-up goes through the connection, which knows it.
 _PERSONS = """
-    SELECT p.connection_id, p.external_id, p.name, p.deleted, p.created_at, o.external_id AS organization_id,
-      o.name AS organization_name,
+    SELECT p.connection_id, p.external_id, p.name, p.deleted, p.created_at, p.visibility,
+      o.external_id AS organization_id, o.name AS organization_name,
       ARRAY(SELECT a.address FROM mirror_address a
             WHERE (a.team_id, a.connection_id, a.company, a.person_id)
               = (p.team_id, p.connection_id, p.company, p.external_id)
@@ -41,6 +42,7 @@ _PERSONS = """
 """
 _ITEMS = """
     SELECT i.connection_id, i.kind, i.external_id, i.title, i.state, i.organization_id, i.created_at, i.updated_at,
+      i.visibility,
       ARRAY(SELECT ARRAY[x.role, x.person_id] FROM mirror_item_person x
             WHERE (x.team_id, x.connection_id, x.company, x.kind, x.item_id)
               = (i.team_id, i.connection_id, i.company, i.kind, i.external_id)
@@ -84,7 +86,7 @@ _BY_REF = sa.text(
 # The function goes by ix_mirror_item_words, which row-level security would keep from being used (threats.md F3).
 _BY_WORDS = sa.text(
     """
-    SELECT i.connection_id, i.kind, i.external_id, i.title, i.state, o.name AS organization_name
+    SELECT i.connection_id, i.kind, i.external_id, i.title, i.state, i.visibility, o.name AS organization_name
     FROM threadlink_search_items(:words, :kinds, :limit) s
     JOIN mirror_item i ON (i.connection_id, i.company, i.kind, i.external_id)
       = (s.connection_id, s.company, s.kind, s.external_id)
@@ -96,11 +98,35 @@ _BY_WORDS = sa.text(
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """What a member sees in the CRMs of the team: as the CRM user with the member's address, else as anybody (C13)."""
+
+    users: Mapping[int, frozenset[str]] = field(default_factory=dict)  # by connection: usually one user
+    everything: frozenset[int] = frozenset()  # connections to which the CRM hides nothing from the member
+
+    def sees(self, record: Item | Person) -> bool:
+        """Say whether the CRM shows a record to the member."""
+        return self.is_in(record.ref.connection_id, record.visible_to)
+
+    def is_in(self, connection_id: int, visible_to: Sequence[str] | None) -> bool:
+        """Say whether the member is among those a record of a connection is visible to."""
+        if visible_to is None or connection_id in self.everything:
+            return True
+        return not self.users.get(connection_id, frozenset()).isdisjoint(visible_to)
+
+
+@dataclass(frozen=True, slots=True)
 class Age:
-    """How fresh the mirror is, and the cursor it goes on from."""
+    """How fresh the mirror is, and the cursor it goes on from.
+
+    Without refreshed_at the first load is not over: since started_at it brought so many records.
+    """
 
     cursor: str | None
     refreshed_at: datetime | None
+    started_at: datetime | None = None
+    records: int = 0
+    users_at: datetime | None = None  # when it was last read who works in the CRM
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +142,9 @@ class Changed:
     merges: tuple[Merge, ...] = ()
     items: frozenset[ItemRef] = frozenset()  # every item that was written
     records: int = 0  # how many records of all kinds were written
+    # Open items and persons that are new since the mirror was first filled, and items that are open again.
+    created: frozenset[ItemRef] = frozenset()
+    reopened: frozenset[ItemRef] = frozenset()
 
     def then(self, later: Changed) -> Changed:
         """Return what happened when both did, one after the other."""
@@ -124,6 +153,8 @@ class Changed:
             restored=self.restored - later.deleted | later.restored,
             merges=self.merges + later.merges,
             items=self.items | later.items,
+            created=self.created | later.created,
+            reopened=self.reopened | later.reopened,
             records=self.records + later.records,
         )
 
@@ -158,24 +189,55 @@ def item(connection: sa.Connection, ref: ItemRef) -> Item | None:
     return items(connection, [ref]).get(ref)
 
 
+def audience(connection: sa.Connection, member: Member) -> Audience:
+    """Return what a member sees in the CRMs: members are CRM users by their address."""
+    users: dict[int, frozenset[str]] = {}
+    everything = set()
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT u.connection_id, u.external_id, u.sees_everything FROM crm_user u
+            JOIN crm_connection c ON (c.team_id, c.id, c.company) = (u.team_id, u.connection_id, u.company)
+            WHERE u.email = :email AND u.email <> ''
+            """
+        ),
+        {"email": normalize(member.email) or ""},
+    )
+    for row in rows:
+        users[row.connection_id] = users.get(row.connection_id, frozenset()) | {row.external_id}
+        if row.sees_everything:
+            everything.add(row.connection_id)
+    return Audience(users, frozenset(everything))
+
+
 def search_items(
-    connection: sa.Connection, query: str, kinds: Sequence[str] = ITEM_KINDS, limit: int = 20
+    connection: sa.Connection,
+    query: str,
+    kinds: Sequence[str] = ITEM_KINDS,
+    limit: int = 20,
+    *,
+    reader: Audience | None = None,
 ) -> list[SearchHit]:
     """Find items whose title has a word that begins with each word of the query, closed ones included.
 
     Open ones come first, then the most recently changed. A vague query is answered from the team's newest 2,000 items,
-    any other from at most 1,000 that fit.
+    any other from at most 1,000 that fit. What the CRM hides from the reader is left out; without one, nothing is.
     """
     words = search_words(query[:MAX_QUERY_CHARS])[:MAX_QUERY_WORDS]
     if not words:
         return []
-    rows = connection.execute(_BY_WORDS, {"words": words, "kinds": list(kinds), "limit": max(1, min(limit, MAX_HITS))})
-    return [
+    wanted = max(1, min(limit, MAX_HITS))
+    # Hits the reader may not see must not push out those that may be seen: more are read where something may be hidden.
+    most = wanted if reader is None else MAX_HITS
+    rows = connection.execute(_BY_WORDS, {"words": words, "kinds": list(kinds), "limit": most})
+    hits = [
         SearchHit(
             ItemRef(row.kind, row.external_id, row.connection_id), row.title, row.state, row.organization_name or ""
         )
         for row in rows
+        if reader is None or reader.is_in(row.connection_id, _visible_to(row))
     ]
+    return hits[:wanted]
 
 
 def search_words(text: str) -> list[str]:
@@ -186,9 +248,11 @@ def search_words(text: str) -> list[str]:
 def age(connection: sa.Connection, connection_id: int) -> Age:
     """Return how fresh the mirror of a CRM connection is."""
     row = connection.execute(
-        sa.text("SELECT cursor, refreshed_at FROM mirror_cursor WHERE connection_id = :id"), {"id": connection_id}
+        sa.text("SELECT * FROM mirror_cursor WHERE connection_id = :id"), {"id": connection_id}
     ).one_or_none()
-    return Age(row.cursor, row.refreshed_at) if row else Age(None, None)
+    if row is None:
+        return Age(None, None)
+    return Age(row.cursor, row.refreshed_at, row.started_at, row.records, row.users_at)
 
 
 def _items(connection: sa.Connection, query: sa.TextClause, refs: Collection[ItemRef]) -> list[Item]:
@@ -208,6 +272,7 @@ def _person(row: sa.Row[Any]) -> Person:
         organization_name=row.organization_name or "",
         deleted=row.deleted,
         created_at=row.created_at,
+        visible_to=_visible_to(row),
     )
 
 
@@ -224,4 +289,9 @@ def _item(row: sa.Row[Any]) -> Item:
         person=next(iter(people["contact"]), None),
         participants=tuple(people["participant"]),
         organization=row.organization_id and ItemRef("organization", row.organization_id, row.connection_id),
+        visible_to=_visible_to(row),
     )
+
+
+def _visible_to(row: sa.Row[Any]) -> tuple[str, ...] | None:
+    return None if row.visibility is None else tuple(row.visibility)

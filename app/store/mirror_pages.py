@@ -27,15 +27,15 @@ _Record = TypeVar("_Record", Person, CrmOrganization, Item)
 _KNOWN = sa.text(
     """
     WITH named AS (SELECT * FROM jsonb_to_recordset(CAST(:refs AS jsonb)) AS r (kind text, external_id text))
-    SELECT kind, external_id, i.state = 'deleted' AS deleted, i.merged_into
+    SELECT kind, external_id, i.state = 'deleted' AS deleted, i.merged_into, i.state = 'open' AS is_open
     FROM named JOIN mirror_item i USING (kind, external_id)
     WHERE i.connection_id = :connection_id AND i.company = :company
     UNION ALL
-    SELECT 'person', external_id, p.deleted, p.merged_into
+    SELECT 'person', external_id, p.deleted, p.merged_into, NOT p.deleted
     FROM named JOIN mirror_person p USING (external_id)
     WHERE kind = 'person' AND p.connection_id = :connection_id AND p.company = :company
     UNION ALL
-    SELECT 'organization', external_id, o.deleted, NULL
+    SELECT 'organization', external_id, o.deleted, NULL, NOT o.deleted
     FROM named JOIN mirror_organization o USING (external_id)
     WHERE kind = 'organization' AND o.connection_id = :connection_id AND o.company = :company
     """
@@ -62,6 +62,7 @@ class _Known:
 
     deleted: bool
     merged_into: str | None
+    is_open: bool
 
 
 def lock(connection: sa.Connection, connection_id: int) -> mirror.Age:
@@ -72,12 +73,16 @@ def lock(connection: sa.Connection, connection_id: int) -> mirror.Age:
     return mirror.age(connection, connection_id)
 
 
-def write(connection: sa.Connection, crm: CrmConnection, page: CrmChanges) -> Changed:
+def write(connection: sa.Connection, crm: CrmConnection, page: CrmChanges, *, moves: bool = True) -> Changed:
     """Write the records of a page as they are now, move the cursor over it, and return what happened.
 
+    Without `moves` the cursor stays: single records were read.
+
     A fixed number of statements. A record whose id PostgreSQL cannot hold is left out; of two with one id the last
-    counts. Only what the mirror knew can have links, so the first read of a CRM reports nothing to follow.
+    counts. Only what the mirror knew can have links, so the first read of a CRM reports nothing to follow; nor is
+    anything new before that read is over.
     """
+    is_loaded = mirror.age(connection, crm.id).refreshed_at is not None
     persons, organizations, items = _unique(page.persons), _unique(page.organizations), _unique(page.items)
     merges = [merge for merge in page.merges if _id_of(merge.gone) and _id_of(merge.into)]
     merged = {_key(merge.gone): str(merge.into) for merge in merges}
@@ -88,9 +93,36 @@ def write(connection: sa.Connection, crm: CrmConnection, page: CrmChanges) -> Ch
     _write_organizations(connection, crm, organizations)
     _write_persons(connection, crm, persons, merged)
     _write_items(connection, crm, items, merged)
-    _move(connection, crm, cursor=page.cursor)
+    if moves:
+        _move(connection, crm, cursor=page.cursor)
+    is_open = {_key(item.ref): item.is_open for item in items}
+    is_open |= {_key(person.ref): not person.deleted for person in persons}
+    survivors = {_key(merge.into) for merge in merges}  # what became of something else is not new
+    opened = {key for key, now in is_open.items() if now and key not in survivors} if is_loaded else set()
     changed = _compare(crm, merges, deleted, known)
-    return changed.then(Changed(items=frozenset(_ours(crm, item.ref) for item in items), records=len(deleted)))
+    return changed.then(
+        Changed(
+            items=frozenset(_ours(crm, item.ref) for item in items),
+            created=frozenset(_ref(crm, key) for key in opened - known.keys()),
+            reopened=frozenset(
+                _ref(crm, key) for key in opened & known.keys() if not known[key].is_open and not known[key].deleted
+            ),
+            records=len(deleted),
+        )
+    )
+
+
+def load_began(connection: sa.Connection, crm: CrmConnection, at: datetime, records: int) -> None:
+    """Count what the first load of a CRM has brought so far."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE mirror_cursor SET started_at = coalesce(started_at, :at), records = records + :records
+            WHERE connection_id = :id AND refreshed_at IS NULL
+            """
+        ),
+        {"id": crm.id, "at": at, "records": records},
+    )
 
 
 def forget_cursor(connection: sa.Connection, crm: CrmConnection) -> None:
@@ -135,7 +167,7 @@ def _known(
     connection: sa.Connection, crm: CrmConnection, keys: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], _Known]:
     rows = connection.execute(_KNOWN, {**_scope(crm), "refs": _named(keys)})
-    return {(row.kind, row.external_id): _Known(row.deleted, row.merged_into) for row in rows}
+    return {(row.kind, row.external_id): _Known(row.deleted, row.merged_into, row.is_open) for row in rows}
 
 
 def _write_organizations(
@@ -150,12 +182,13 @@ def _write_organizations(
                 "external_id": organization.ref.external_id,
                 "name": one_line(organization.name, MAX_NAME_CHARS),
                 "deleted": organization.deleted,
+                "visibility": _visibility(organization),
             }
             for organization in organizations
         ],
         on_conflict=(
             "(team_id, connection_id, company, external_id) DO UPDATE SET name = excluded.name,"
-            " deleted = excluded.deleted"
+            " deleted = excluded.deleted, visibility = excluded.visibility"
         ),
     )
 
@@ -175,13 +208,14 @@ def _write_persons(
                 "merged_into": merged.get(_key(person.ref)),
                 "deleted": person.deleted,
                 "created_at": person.created_at,
+                "visibility": _visibility(person),
             }
             for person in persons
         ],
         on_conflict=(
             "(team_id, connection_id, company, external_id) DO UPDATE SET name = excluded.name,"
             " organization_id = excluded.organization_id, merged_into = excluded.merged_into,"
-            " deleted = excluded.deleted, created_at = excluded.created_at"
+            " deleted = excluded.deleted, created_at = excluded.created_at, visibility = excluded.visibility"
         ),
     )
     connection.execute(_FORGET_ADDRESSES, {**_scope(crm), "persons": [person.ref.external_id for person in persons]})
@@ -220,13 +254,15 @@ def _write_items(
                 "merged_into": merged.get(_key(item.ref)),
                 "created_at": item.created_at,
                 "updated_at": item.updated_at,
+                "visibility": _visibility(item),
             }
             for item in items
         ],
         on_conflict=(
             "(team_id, connection_id, company, kind, external_id) DO UPDATE SET title = excluded.title,"
             " search = excluded.search, state = excluded.state, organization_id = excluded.organization_id,"
-            " merged_into = excluded.merged_into, created_at = excluded.created_at, updated_at = excluded.updated_at"
+            " merged_into = excluded.merged_into, created_at = excluded.created_at, updated_at = excluded.updated_at,"
+            " visibility = excluded.visibility"
         ),
     )
     connection.execute(_FORGET_PEOPLE, {**_scope(crm), "items": _named(_key(item.ref) for item in items)})
@@ -254,6 +290,10 @@ def _move(connection: sa.Connection, crm: CrmConnection, *, cursor: str | None) 
         [{"team_id": crm.team_id, "connection_id": crm.id, "cursor": cursor}],
         on_conflict="(team_id, connection_id) DO UPDATE SET cursor = excluded.cursor",
     )
+
+
+def _visibility(record: Person | CrmOrganization | Item) -> list[str] | None:
+    return None if record.visible_to is None else list(record.visible_to)
 
 
 def _unique(records: Sequence[_Record]) -> list[_Record]:

@@ -535,10 +535,54 @@ crm_connection = sa.Table(
     _text("state_reason"),
     sa.Column("throttled_until", Time),
     sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # calls that failed since one succeeded
+    sa.Column("subscribed_at", Time),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "public_id"),
     _of_team(),
     sa.Index("ix_crm_connection_public_id", "public_id"),
+)
+
+crm_user = sa.Table(
+    "crm_user",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("external_id", None),
+    _text("name"),
+    _text("email"),
+    _flag("sees_everything"),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "external_id"),
+    _to("crm_connection", "connection_id"),
+    sa.Index("ix_crm_user_email", "team_id", "email"),
+)
+
+crm_event = sa.Table(
+    "crm_event",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("event_id", None),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "event_id"),
+    _to("crm_connection", "connection_id"),
+    comment="Webhook events of the last day: one that is sent again says nothing new.",
+)
+
+crm_hint = sa.Table(
+    "crm_hint",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    _text("merged_into"),  # as deal/5, when the event claims that
+    # Who was named again while it was being read is read once more.
+    sa.Column("generation", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "kind", "external_id", "merged_into"),
+    _to("crm_connection", "connection_id"),
+    comment="Records that a CRM webhook named and that were not read again yet.",
 )
 
 crm_write = sa.Table(
@@ -672,8 +716,25 @@ mirror_cursor = sa.Table(
     sa.Column("connection_id", sa.BigInteger, nullable=False),
     sa.Column("cursor", Text),
     sa.Column("refreshed_at", Time),
+    _flag("queued"),  # a webhook enqueued a refresh that has not begun
+    sa.Column("started_at", Time),  # the first load, and how many records it has brought so far
+    sa.Column("records", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("users_at", Time),
     sa.PrimaryKeyConstraint("team_id", "connection_id"),
     _to("crm_connection", "connection_id"),
+)
+
+mirror_unknown = sa.Table(
+    "mirror_unknown",
+    metadata,
+    _team(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("company"),
+    _text("address", None),
+    sa.Column("asked_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "connection_id", "company", "address"),
+    _to("crm_connection", "connection_id"),
+    comment="Addresses that the CRM was asked about and knew nobody with.",
 )
 
 # --- trail ---

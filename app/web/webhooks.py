@@ -1,4 +1,4 @@
-"""POST /webhooks/<provider>: verify, store the hint, answer. A push is only a hint, so nothing is fetched here.
+"""POST /webhooks/<provider> and /webhooks/crm/<connection>: verify, store the hint, answer; nothing is fetched here.
 
 The answer is the same, in the same time, whether the mailbox is known or not. A provider sends again whatever is not
 answered with success; what sending again would not mend (a body that cannot be read) is therefore answered 204.
@@ -9,8 +9,15 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, abort, request
 
+from app import crm_hints
 from app.crash_points import crash_point
-from app.errors import DatabaseUnreachable, NotificationForged, NotificationMalformed, VerificationUnavailable
+from app.errors import (
+    DatabaseUnreachable,
+    NotificationForged,
+    NotificationMalformed,
+    Unsupported,
+    VerificationUnavailable,
+)
 from app.installation import Installation
 from app.model import Handshake
 from app.ports import PushRequest
@@ -50,6 +57,20 @@ def blueprint(installation: Installation) -> Blueprint:
             log.warning("push not stored", provider=provider)
             return _answer(provider, "not_stored", 503)
         return _answer(provider, "stored", 204)
+
+    @webhooks.post("/webhooks/crm/<public_id>")
+    def receive_from_crm(public_id: str) -> Response:
+        try:
+            crm_hints.receive(installation, public_id, _as_plain_data())
+        except (NotificationForged, Unsupported):  # an unknown connection is answered like a wrong secret
+            return _answer("crm", "forged", 401)
+        except NotificationMalformed:
+            log.warning("push malformed", provider="crm")
+            return _answer("crm", "malformed", 204)
+        except (DatabaseUnreachable, VerificationUnavailable):
+            log.warning("push not stored", provider="crm")
+            return _answer("crm", "not_stored", 503)
+        return _answer("crm", "stored", 204)
 
     return webhooks
 
