@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from app.cli.api_keys import api_keys
-from app.cli.crm_new import new_crm
+from app.cli.crm import crm
 from app.cli.frame import Group, run
 from app.cli.installing import migrate, rotate_keys, serve, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
-from app.cli.people import accounts, crm, members, teams
+from app.cli.people import accounts, members, teams
 from app.cli.playing import demo, threads
 from app.cli.replaying import replay
 from app.cli.watching import doctor
-
-crm.add_command(new_crm)
 
 threadlink = Group(
     "threadlink",

@@ -1,25 +1,22 @@
-"""teams, members, accounts, crm: who uses threadlink, with which mailboxes and which CRM."""
+"""teams, members, accounts: who uses threadlink, and with which mailboxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from app import accounts as account_rules
-from app import connecting, crm_seed, registry
+from app import connecting, registry
 from app.cli.choosing import account_of, as_member, member_of, person, team_of, team_option
 from app.cli.frame import ANSWER_IS_NO, Answer, Group, opened, table
 from app.linking.addresses import normalize_domain
 from app.linking.reasons import sentence
 from app.model import AccountKind
-from app.ports import CrmRecords
 from app.store import accounts as account_rows
-from app.store import crm as crm_rows
-from app.store import lookups, queue
+from app.store import lookups
 from app.store import teams as team_rows
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.web.wording import provider_name
@@ -256,44 +253,6 @@ def disconnect_account(address: str, erase: bool, team: str | None) -> Answer:
         account = account_of(installation, team_id, address)
         account_rules.disconnect(installation, team_id, account.id, None, erase=erase)
     return Answer({"disconnected": True, "erased": erase}, [f"{address} is disconnected."])
-
-
-@click.group(cls=Group)
-def crm() -> None:
-    """The CRM of a team."""
-
-
-@crm.command("connect")
-@click.argument("adapter", type=click.Choice(registry.names(registry.CRM)))
-@team_option
-def connect_crm(adapter: str, team: str | None) -> Answer:
-    """Give a team its CRM; `embedded` is a small one in threadlink's own database."""
-    with opened() as installation:
-        team_id = team_of(installation, team)
-        with installation.database.for_team(team_id) as connection:
-            crm_rows.add_connection(connection, team_id, adapter, company=adapter)
-    return Answer({"connected": adapter}, [f"Connected the CRM {adapter}."])
-
-
-@crm.command("seed")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@team_option
-def seed_crm(files: tuple[Path, ...], team: str | None) -> Answer:
-    """Fill the embedded CRM from CSV files that belong together."""
-    rows = crm_seed.parse(files)
-    with opened() as installation:
-        connections = installation.crm_connections(team_of(installation, team))
-        adapters = [installation.open_crm(connection) for connection in connections]
-        records = next((adapter for adapter in adapters if adapter.capabilities.records), None)
-        if records is None:
-            raise click.UsageError("The team has no CRM that keeps its records here: threadlink crm connect embedded.")
-        seeded = crm_seed.seed(cast("CrmRecords", records), rows)
-        for connection in connections:
-            with installation.database.for_team(connection.team_id) as transaction:
-                queue.defer(
-                    transaction, "refresh_mirror", [({"team_id": connection.team_id}, f"mirror:{connection.team_id}")]
-                )
-    return Answer({"written": dict(seeded)}, [f"{kind}: {count}" for kind, count in seeded.items()])
 
 
 def _as_json(health: AccountHealth) -> dict[str, Any]:

@@ -89,6 +89,16 @@ class SecretBox:
             },
         )
 
+    def store_connection(
+        self, connection: sa.Connection, team_id: int, connection_id: int, secrets: Mapping[str, Any]
+    ) -> None:
+        """Store the secrets of a CRM connection, over what was there."""
+        sealed = self.seal(secrets, team_id=team_id, owner=f"crm_connection/{connection_id}", kind="crm")
+        connection.execute(
+            sa.text("UPDATE crm_connection SET ciphertext = :ciphertext WHERE id = :id"),
+            {"id": connection_id, "ciphertext": sealed},
+        )
+
     def forget_account(self, connection: sa.Connection, account_id: int) -> None:
         """Delete the secrets of a mailbox."""
         connection.execute(sa.text("DELETE FROM account_credential WHERE account_id = :id"), {"id": account_id})
