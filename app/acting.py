@@ -15,7 +15,7 @@ from app.errors import NotAllowed, NotFound
 from app.linking.visibility import Reader, may_link, may_see, message_level
 from app.model import Account, Conversation, ItemRef, Level, Member, Message, Ours, Tombstone
 from app.store import accounts as account_rows
-from app.store import conversations
+from app.store import conversations, mirror
 from app.store import links as rows
 
 
@@ -37,6 +37,8 @@ class Seen:
     accounts: tuple[Account, ...]
     ours: Ours
     reader: Reader
+    member: Member
+    sees_item: bool = True  # whether the CRM shows the linked item to the member (C13)
 
     @property
     def may_link(self) -> bool:
@@ -56,7 +58,9 @@ class Seen:
 
     def level_of(self, message: Message) -> Level:
         """Return how much of a message the member may read."""
-        return message_level(self.reader, message, self.conversation, self.accounts, self.ours)
+        return message_level(
+            self.reader, message, self.conversation, self.accounts, self.ours, sees_item=self.sees_item
+        )
 
 
 def see(connection: sa.Connection, member: Member, conversation_ids: Collection[int]) -> dict[int, Seen]:
@@ -64,10 +68,13 @@ def see(connection: sa.Connection, member: Member, conversation_ids: Collection[
     accounts = tuple(account_rows.accounts(connection))
     ours = account_rows.ours(connection)
     reader = Reader.of(member, accounts)
+    found = conversations.load(connection, conversation_ids)
+    linked = {each.id: each.primary_link.ref for each in found if each.primary_link}
+    hidden = mirror.hidden(connection, member, set(linked.values()))
     return {
-        conversation.id: Seen(conversation, accounts, ours, reader)
-        for conversation in conversations.load(connection, conversation_ids)
-        if may_see(reader, conversation, accounts, ours)
+        each.id: Seen(each, accounts, ours, reader, member, sees_item)
+        for each in found
+        if may_see(reader, each, accounts, ours, sees_item=(sees_item := linked.get(each.id) not in hidden))
     }
 
 

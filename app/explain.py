@@ -63,9 +63,9 @@ def describe(connection: sa.Connection, conversation_ids: Sequence[int], locale:
 def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any]:
     """Return all that a member may know of one conversation: what it is, why, what would change it, and its history."""
     conversation = seen.conversation
-    known = Known.to(connection, seen)
     stored = decisions.current(connection, [conversation.id]).get(conversation.id)
     trail = decisions.trail(connection, conversation.id)
+    known = Known.to(connection, seen, _named(conversation, [each.decision for each in trail]))
     decided = known.of_decision(stored.decision) if stored else None
     return {
         "id": conversation.public_id,
@@ -75,7 +75,7 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
             {**_message(message, seen.ours), "readable": seen.level_of(message)} for message in known.messages
         ],
         "decision": _decision(decided, _states(connection, [decided] if decided else []), locale),
-        "link": _link(conversation.primary_link),
+        "link": _link(conversation.primary_link, known.hidden),
         "persons": _related(known.links, "person"),
         "organizations": _related(known.links, "organization"),
         "crm": _calls(connection, [conversation.id])[conversation.id],
@@ -117,13 +117,14 @@ class Known:
     messages: tuple[Message, ...]
     people: frozenset[str]
     names: frozenset[str]
+    hidden: frozenset[ItemRef]  # candidates that the CRM does not show to the member (C13)
     accounts: tuple[Account, ...]
     links: tuple[Link, ...]
     is_all: bool
 
     @classmethod
-    def to(cls, connection: sa.Connection, seen: Seen) -> Known:
-        """Work out what a member may know."""
+    def to(cls, connection: sa.Connection, seen: Seen, named: Collection[ItemRef]) -> Known:
+        """Work out what a member may know; `named` are the items that will be spoken of."""
         conversation = seen.conversation
         messages = tuple(message for message in conversation.messages if seen.level_of(message) != "private")
         people = {person.address for message in messages for person in message.participants}
@@ -137,6 +138,7 @@ class Known:
             messages=messages,
             people=frozenset(people),
             names=frozenset(person.name for person in persons),
+            hidden=mirror.hidden(connection, seen.member, named),
             # A copy in the mailbox of somebody who is not named on the message says who was in Bcc.
             accounts=tuple(
                 account
@@ -156,6 +158,7 @@ class Known:
 
         A sentence whose params are gone says "this person" and "some" instead.
         """
+        decision = self._of_items(decision)
         if self.is_all:
             return replace(decision, params=self._of_params(decision, decision.candidates))
         candidates = tuple(
@@ -165,6 +168,20 @@ class Known:
             or any("address" in e.params and self._may_know(e) for e in candidate.evidence)
         )
         return replace(decision, candidates=candidates, params=self._of_params(decision, candidates))
+
+    def _of_items(self, decision: Decision) -> Decision:
+        """Leave out the items that the CRM hides from the member, and a sentence's name for one of them."""
+        gone = {
+            candidate.title or str(candidate.ref) for candidate in decision.candidates if candidate.ref in self.hidden
+        }
+        if decision.item in self.hidden:
+            gone.add(decision.item_title)
+        gone |= {link.title or str(link.ref) for link in self.links if link.ref in self.hidden}
+        if not gone:
+            return decision
+        params = {name: None if name == "item" and value in gone else value for name, value in decision.params.items()}
+        shown = tuple(candidate for candidate in decision.candidates if candidate.ref not in self.hidden)
+        return replace(decision, candidates=shown, params=params)
 
     def _may_know(self, evidence: Evidence) -> bool:
         address = evidence.params.get("address")
@@ -262,10 +279,18 @@ def _message(message: Message, ours: Ours) -> dict[str, Any]:
     return {"internet_id": message.internet_id, "sent_at": _utc(message.at), "direction": direction(message, ours)}
 
 
-def _link(link: Link | None) -> dict[str, Any] | None:
+def _link(link: Link | None, hidden: Collection[ItemRef] = ()) -> dict[str, Any] | None:
     if link is None:
         return None
-    return {"kind": link.ref.kind, "id": link.ref.external_id, "title": link.title, "origin": link.origin}
+    title = "" if link.ref in hidden else link.title
+    return {"kind": link.ref.kind, "id": link.ref.external_id, "title": title, "origin": link.origin}
+
+
+def _named(conversation: Conversation, told: Sequence[Decision]) -> set[ItemRef]:
+    """Return every item that an explanation of the conversation could name."""
+    named = {candidate.ref for decision in told for candidate in decision.candidates}
+    named |= {decision.item for decision in told if decision.item}
+    return named | ({conversation.primary_link.ref} if conversation.primary_link else set())
 
 
 def _related(links: Iterable[Link], kind: str) -> list[dict[str, Any]]:

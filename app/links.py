@@ -57,7 +57,7 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
 
     Raises NotFound, NotAllowed (not_owner), Conflict (item_deleted, already_linked: ask, then call with `move`).
     """
-    item = _item(connection, ref)
+    item = _item(connection, acting, ref)
     seen = seen_by(connection, acting, conversation_id)
     refusal = _link_one(connection, acting, seen, item, move=move)
     if refusal is not None:
@@ -73,7 +73,7 @@ def bulk_link(
     elsewhere: Literal["skip", "move"] = "skip",
 ) -> BulkResult:
     """Link many conversations to one item as one batch; each one refused is listed with its reason."""
-    item = _item(connection, ref)
+    item = _item(connection, acting, ref)
     seen = lock_and_see(connection, acting, conversation_ids)
     linked: list[int] = []
     not_linked: dict[int, str] = {}
@@ -209,11 +209,11 @@ def trust_sender(connection: sa.Connection, acting: Acting, conversation_id: int
     return ingest.place_again(connection, acting.team_id, message, acting.now)
 
 
-def _item(connection: sa.Connection, ref: ItemRef) -> Item:
+def _item(connection: sa.Connection, acting: Acting, ref: ItemRef) -> Item:
     if ref.kind not in ITEM_KINDS:
         raise Conflict("kind_not_linkable", kind=ref.kind)
     item = mirror.item(connection, ref)
-    if item is None:
+    if item is None or mirror.hidden(connection, acting.member, [ref]):  # what the CRM hides is not there (C13)
         raise NotFound("item_unknown", item=str(ref))
     if item.state == "deleted":
         raise Conflict("item_deleted", item=item.title)

@@ -18,10 +18,12 @@ def suggestions(connection: sa.Connection, seen: Seen) -> tuple[Suggestion, ...]
     related = set(decide(given).persons)
     persons = tuple(person for person in given.persons if person.ref in related)
     organizations = {person.organization for person in persons if person.organization}
+    items = (*given.items, *mirror.items_of_organizations(connection, organizations))
+    hidden = mirror.hidden(connection, seen.member, {item.ref for item in items if item.visible_to is not None})
     return suggest(
         SuggestInput(
             subject=seen.subject or "",
-            items=(*given.items, *mirror.items_of_organizations(connection, organizations)),
+            items=tuple(item for item in items if item.ref not in hidden),
             persons=persons,
             remembered=given.remembered,
             tombstones=seen.conversation.tombstones,

@@ -189,6 +189,15 @@ def item(connection: sa.Connection, ref: ItemRef) -> Item | None:
     return items(connection, [ref]).get(ref)
 
 
+def hidden(connection: sa.Connection, member: Member, refs: Collection[ItemRef]) -> frozenset[ItemRef]:
+    """Return those of the items that the CRM hides from a member; what the mirror does not know is not hidden."""
+    restricted = [item for item in items(connection, refs).values() if item.visible_to is not None] if refs else []
+    if not restricted:
+        return frozenset()
+    reader = audience(connection, member)
+    return frozenset(item.ref for item in restricted if not reader.sees(item))
+
+
 def audience(connection: sa.Connection, member: Member) -> Audience:
     """Return what a member sees in the CRMs: members are CRM users by their address."""
     users: dict[int, frozenset[str]] = {}

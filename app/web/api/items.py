@@ -22,8 +22,9 @@ def add(frame: Frame) -> None:
     def search_items(query: SearchIn) -> Response:
         """Find items by the beginnings of words of their title; case and marks make no difference."""
         kinds = [query.kind] if query.kind else ITEM_KINDS
-        with frame.reading() as (connection, _):
-            hits = mirror.search_items(connection, query.q, kinds, query.limit)
+        with frame.reading() as (connection, member):
+            reader = mirror.audience(connection, member)
+            hits = mirror.search_items(connection, query.q, kinds, query.limit, reader=reader)
         return jsonify(
             {
                 "items": [
@@ -46,8 +47,9 @@ def add(frame: Frame) -> None:
             asked = ItemIn(kind=kind, id=item)  # type: ignore[arg-type]  # the route lets no other kind through
         except ValidationError:
             raise NotFound("item_unknown", item=kind) from None
-        with frame.reading() as (connection, _):
+        with frame.reading() as (connection, member):
             found = mirror.item(connection, ref_of(connection, asked))
-        if found is None:
+            is_shown = found is not None and mirror.audience(connection, member).sees(found)
+        if found is None or not is_shown:
             raise NotFound("item_unknown", item=f"{kind}/{item}")
         return jsonify({"kind": kind, "id": item, "title": found.title, "state": found.state})

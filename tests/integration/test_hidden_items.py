@@ -1,0 +1,85 @@
+"""C13: what the CRM hides from a member is not there for that member: in searches, links, suggestions, explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from app import links, review
+from app.errors import NotFound
+from app.explain import explain
+from app.store import mirror
+from app.store.database import Database
+from tests.integration.building import ADA, CAN, TOM, Office, northwind, refused
+
+pytestmark = pytest.mark.integration
+
+
+def show_to_can_alone(connection: sa.Connection) -> None:
+    """Let the CRM hide Tom's deal Refit from everybody but its user u-can."""
+    connection.execute(sa.text("UPDATE mirror_item SET visibility = '[\"u-can\"]' WHERE external_id = 'd2'"))
+
+
+@pytest.fixture
+def office(database: Database, team: Callable[..., int]) -> Office:
+    """Tom's deal Refit is shown to the CRM's user u-can alone, who is Can."""
+    made = northwind(database, team)
+    with database.for_team(made.team_id) as connection:
+        show_to_can_alone(connection)
+        connection.execute(
+            sa.text(
+                "INSERT INTO crm_user (team_id, connection_id, company, external_id, name, email, sees_everything)"
+                " VALUES (:team, :crm, 'fake', 'u-can', 'Can', :can, false)"
+            ),
+            {"team": made.team_id, "crm": made.connection.id, "can": CAN},
+        )
+    return made
+
+
+def test_a_hidden_item_is_linked_by_who_sees_it_and_is_unknown_to_others(office: Office) -> None:
+    conversation = office.mail("m1", "stranger@else.test", [ADA, CAN], at=[ADA, CAN])
+    assert refused(lambda: office.link(ADA, conversation, office.ref("deal", "d2"))) == (NotFound, "item_unknown")
+    office.link(CAN, conversation, office.ref("deal", "d2"))
+    assert office.linked(conversation) == "deal/d2"
+
+
+def test_suggestions_and_explanations_leave_it_out(office: Office) -> None:
+    conversation = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    with office.database.for_team(office.team_id) as connection:
+        for email, titles in ((ADA, {"Spa"}), (CAN, {"Refit", "Spa"})):
+            seen = office.seen(connection, email, conversation)
+            assert {each.title for each in review.suggestions(connection, seen)} == titles
+            told = explain(connection, seen, "en")
+            assert {each["title"] for each in told["decision"]["candidates"]} == titles
+            assert ("Refit" in str(told)) == ("Refit" in titles)
+
+
+def test_an_owner_is_not_told_the_name_of_a_hidden_item_the_conversation_is_linked_to(office: Office) -> None:
+    conversation = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    office.link(CAN, conversation, office.ref("deal", "d2"))
+    with office.database.for_team(office.team_id) as connection:
+        told = explain(connection, office.seen(connection, ADA, conversation), "en")
+        assert (told["link"]["id"], told["link"]["title"]) == ("d2", "")
+        assert "Refit" not in str(told)
+
+
+def test_a_linked_conversation_is_shared_with_who_sees_the_item_alone(office: Office) -> None:
+    conversation = office.mail("m1", "stranger@else.test", ADA)
+    office.member("fay@northwind.test")
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE mirror_item SET visibility = NULL WHERE external_id = 'd2'"))
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    with office.database.for_team(office.team_id) as connection:
+        assert conversation in links.see(connection, office.members["fay@northwind.test"], [conversation])
+        show_to_can_alone(connection)
+        assert conversation in links.see(connection, office.members[CAN], [conversation])
+        assert conversation not in links.see(connection, office.members["fay@northwind.test"], [conversation])
+
+
+def test_a_search_for_a_reader_leaves_it_out(office: Office) -> None:
+    with office.database.for_team(office.team_id) as connection:
+        for email, found in ((ADA, []), (CAN, ["Refit"])):
+            reader = mirror.audience(connection, office.members[email])
+            assert [hit.title for hit in mirror.search_items(connection, "refit", reader=reader)] == found
