@@ -51,7 +51,7 @@ class _Cursor:
             if read.pop("v") != 1:
                 raise expired("delta")
             cursor = cls(**read)
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise expired("delta") from None
         if not isinstance(cursor.good_s, int) or not isinstance(cursor.links, dict):
             raise expired("delta")
@@ -186,9 +186,11 @@ class MailboxChanges:
             for key in asked:
                 body = self._body(parts.get(key), key)
                 if body is None:
-                    links.pop(key)
+                    links.pop(key, None)  # the tree, asked at the same time, may have said so already
                     continue
-                links[key], goes_on = self._link(body)
+                link, goes_on = self._link(body)
+                if key in links:  # else the tree dropped it; what it still told counts
+                    links[key] = link
                 if goes_on:
                     waiting.append(key)
                 if key == TREE:

@@ -1,7 +1,8 @@
 """Our registrations for Graph's pushes: one for each mailbox, whoever of its accounts made it.
 
-An account remembers the id it renewed last. When that is gone, ours is looked for before a new one is made, and a
-conflict is looked into the same way: so two accounts of one mailbox, or two workers, end with one (threats.md T10).
+An account remembers the id it renewed last. When that is gone, ours is looked for before a new one is made; one that
+is in the way of the new one all the same is ended. So two accounts of one mailbox, or two workers, end with one
+(threats.md T10).
 Vendor page: learn.microsoft.com/graph/api/resources/subscription
 """
 
@@ -64,7 +65,7 @@ class Subscriptions:
         with suppress(Gone):
             found = self._find(access)
             if found:
-                self._api.call(access, "unsubscribe", "DELETE", f"/subscriptions/{quoted(found)}")
+                self._delete(access, found)
 
     def _renewed(self, access: Access, subscription_id: object) -> Subscription | None:
         """Set the end of a subscription anew, which also gives Graph a fresh token; None when it is there no longer."""
@@ -98,12 +99,13 @@ class Subscriptions:
         try:
             return self._read(self._api.call(access, "subscribe", "POST", "/subscriptions", body))
         except Rejected:
-            # 409: somebody made it a moment ago, or one of ours stands there that no longer fits.
+            # 409: one stands there that was not found before. Graph shows no clientState, so nobody can know whether
+            # what it pushes would count: it makes room.
             found = self._find(access)
-            renewed = self._renewed(access, found)
-            if renewed is not None:
-                return renewed
-            raise
+            if found is None:
+                raise
+            self._delete(access, found)
+            return self._read(self._api.call(access, "subscribe", "POST", "/subscriptions", body))
 
     def _find(self, access: Access) -> str | None:
         """Return the id of a subscription of ours to this mailbox. One of another form is in the way and is ended."""
@@ -116,9 +118,12 @@ class Subscriptions:
                     continue
                 if ("?" in resource) == (self._rich is not None):
                     return str(entry["id"])
-                with suppress(Gone):
-                    self._api.call(access, "unsubscribe", "DELETE", f"/subscriptions/{quoted(str(entry['id']))}")
+                self._delete(access, str(entry["id"]))
         return None
+
+    def _delete(self, access: Access, subscription_id: str) -> None:
+        with suppress(Gone):
+            self._api.call(access, "unsubscribe", "DELETE", f"/subscriptions/{quoted(subscription_id)}")
 
     def _read(self, answer: Mapping[str, Any]) -> Subscription:
         subscription_id, ends_at = answer.get("id"), _moment(answer.get("expirationDateTime"))
