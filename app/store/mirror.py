@@ -53,17 +53,22 @@ _ITEMS = """
 _REFS = "jsonb_to_recordset(CAST(:refs AS jsonb)) AS r (connection_id bigint, kind text, external_id text)"
 _IN_ORDER = "ORDER BY i.connection_id, i.kind, i.external_id"
 
-# ix_mirror_address_address and ix_mirror_address_match_key
+# ix_mirror_address_address and ix_mirror_address_match_key, then the primary key. The keys first and apart: in a mirror
+# that was filled a moment ago and not analysed yet, the planner would try every person with every address.
 _BY_ADDRESS = sa.text(
-    f"""{_PERSONS}
-    WHERE NOT p.deleted AND (p.team_id, p.connection_id, p.company, p.external_id) IN (
-      SELECT team_id, connection_id, company, person_id FROM mirror_address
-      WHERE address = ANY(:addresses) OR match_key = ANY(:keys))
+    f"""
+    WITH theirs AS MATERIALIZED (
+      SELECT DISTINCT team_id, connection_id, company, person_id FROM mirror_address
+      WHERE address = ANY(:addresses) OR match_key = ANY(:keys)
+    )
+    {_PERSONS}
+    JOIN theirs t ON (t.team_id, t.connection_id, t.company, t.person_id)
+      = (p.team_id, p.connection_id, p.company, p.external_id)
+    WHERE NOT p.deleted
     ORDER BY p.connection_id, p.external_id
     """
 )
-# ix_mirror_item_person_person, then the primary key. The keys first and apart: in a mirror that was filled a moment ago
-# and not analysed yet, the planner would try every item with every person.
+# ix_mirror_item_person_person, then the primary key; the keys first and apart, for the same reason.
 _OF_PERSONS = sa.text(
     f"""
     WITH theirs AS MATERIALIZED (
