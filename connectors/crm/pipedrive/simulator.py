@@ -189,6 +189,7 @@ class PipedriveSimulator(SimulatedCompany):
             "PIPEDRIVE_TOKEN_URL": f"{url}/oauth/token",
             "PIPEDRIVE_REVOKE_URL": f"{url}/oauth/revoke",
             "PIPEDRIVE_REQUESTS_PER_2S": "80",
+            "PIPEDRIVE_CATCH_UP_S": "0",
         }
 
     def stop(self) -> None:
