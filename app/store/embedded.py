@@ -23,7 +23,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -355,19 +354,28 @@ def _refuse_closed_parents(path: Path) -> None:
 
 def _system_user() -> tuple[int, int]:
     """Return uid and gid of the user that runs root's server, made on first use."""
-    import pwd
-
-    useradd = shutil.which("useradd") or "/usr/sbin/useradd"
-    command = [useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    for _ in range(10):  # another process may be making it: useradd locks, it does not wait
-        with suppress(KeyError):
-            found = pwd.getpwnam(SYSTEM_USER)
-            return found.pw_uid, found.pw_gid
-        with suppress(OSError):
-            made = subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - fixed command
-            if made.returncode != 0:
-                time.sleep(0.2)
+    found = _find_system_user()
+    useradd = Path(shutil.which("useradd") or "/usr/sbin/useradd")
+    if found is None and useradd.exists():
+        with useradd.open("rb") as one_at_a_time:  # two useradd at once can both end well and leave one user of two
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+            found = _find_system_user()
+            if found is None:
+                options = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
+                subprocess.run([useradd, *options, SYSTEM_USER], check=False, capture_output=True)  # noqa: S603 - fixed
+                found = _find_system_user()
+    if found is not None:
+        return found
     raise SettingsError(
         f"PostgreSQL does not run as root and the system user {SYSTEM_USER} could not be made: "
         "make it, run threadlink as another user, or set DATABASE_URL."
     )
+
+
+def _find_system_user() -> tuple[int, int] | None:
+    import pwd
+
+    with suppress(KeyError):
+        found = pwd.getpwnam(SYSTEM_USER)
+        return found.pw_uid, found.pw_gid
+    return None

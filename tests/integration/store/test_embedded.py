@@ -262,3 +262,21 @@ def test_programs_that_roots_server_may_not_reach_are_copied(data_dir: Path, mon
         (copy,) = (data_dir / "postgres").glob("programs-*")
         pid = (data_dir / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0]
         assert Path(f"/proc/{pid}/exe").resolve().is_relative_to(copy)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users")
+def test_processes_that_start_at_once_on_a_new_machine_make_one_user() -> None:
+    name = f"tl-test-{os.getpid()}"
+    program = (
+        "import pwd, sys; from app.store import embedded; embedded.SYSTEM_USER = sys.argv[1];"
+        " found = embedded._system_user(); assert pwd.getpwuid(found[0]).pw_name == sys.argv[1]; print(*found)"
+    )
+    try:
+        started = [
+            subprocess.Popen([sys.executable, "-c", program, name], stdout=subprocess.PIPE, text=True) for _ in range(6)
+        ]
+        said = {process.communicate(timeout=60)[0] for process in started}
+        assert [process.returncode for process in started] == [0] * len(started)
+        assert len(said) == 1
+    finally:
+        subprocess.run(["/usr/sbin/userdel", name], check=False, capture_output=True)
