@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import procrastinate
@@ -101,14 +103,14 @@ class Worker:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; the jobs at hand get 30 seconds to end."""
-        asyncio.run(self._run(install_signal_handlers=True))
+        asyncio.run(self._run(until_told=True))
 
     def start(self) -> None:
         """Run on a thread of its own until stop()."""
         ready = threading.Event()
 
         def main() -> None:
-            asyncio.run(self._run(install_signal_handlers=False, ready=ready))
+            asyncio.run(self._run(until_told=False, ready=ready))
 
         self._thread = threading.Thread(target=main, name="worker", daemon=True)
         self._thread.start()
@@ -122,9 +124,12 @@ class Worker:
         self._thread.join(DRAIN_S + 5)
         self._thread = None
 
-    async def _run(self, *, install_signal_handlers: bool, ready: threading.Event | None = None) -> None:
+    async def _run(self, *, until_told: bool, ready: threading.Event | None = None) -> None:
         loop = asyncio.get_running_loop()
+        if until_told:  # before anything runs: pulling began already when Procrastinate would listen for signals
+            _cancel_when_told(loop, asyncio.current_task(loop))
         with (
+            suppress(asyncio.CancelledError),
             pulling.pulling(self._installation, self._sources),
             ThreadPoolExecutor(self._concurrency, thread_name_prefix="job") as executor,
         ):
@@ -139,16 +144,25 @@ class Worker:
                         update_heartbeat_interval=jobs.HEARTBEAT_S,
                         stalled_worker_timeout=jobs.STALLED_AFTER_S,
                         delete_jobs="successful",
-                        install_signal_handlers=install_signal_handlers,
+                        install_signal_handlers=False,
                     )
                 )
                 if ready is not None:
                     ready.set()
-                try:
-                    await self._running
-                except asyncio.CancelledError:
-                    if install_signal_handlers:
-                        raise
+                await self._running
+
+
+def _cancel_when_told(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None] | None) -> None:
+    """Cancel the task at the first SIGTERM or SIGINT; a second one ends the process at once."""
+
+    def told() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
 
 
 def _connector(url: str) -> procrastinate.PsycopgConnector:
