@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,6 +22,11 @@ from tests.tryton.server import NoNetwork, TrytonServer, running
 
 # A server to test on instead of the embedded one; its login may create databases and roles.
 EXTERNAL_URL = os.environ.get("THREADLINK_TEST_DATABASE_URL", "")
+# How long an example takes says something about the machine, not about what is tested.
+hypothesis.settings.register_profile(
+    "threadlink", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("threadlink")
 # Tests lose nothing in a crash of the machine.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

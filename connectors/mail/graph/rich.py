@@ -65,13 +65,14 @@ class RichNotifications:
     def genuine(self, items: Sequence[Item], tokens: Sequence[str]) -> list[Item]:
         """Return the items whose tenant's token Microsoft signed and whose content opens.
 
-        A lifecycle event has no content. Raises VerificationUnavailable when the keys could not be fetched.
+        A lifecycle event comes without token and content; its clientState alone proves it, and it only has us look.
+        Raises VerificationUnavailable when the keys could not be fetched.
         """
         tenants = {tenant for token in tokens[:MAX_TOKENS] if (tenant := self._tenant(token))}
         return [
             (mailbox, item)
             for mailbox, item in items
-            if mailbox.partition("/")[0] in tenants and ("lifecycleEvent" in item or self._opens(item))
+            if "lifecycleEvent" in item or (mailbox.partition("/")[0] in tenants and self._opens(item))
         ]
 
     def _tenant(self, token: str) -> str | None:

@@ -32,7 +32,7 @@ class Graph:
         self.connector = self.new_connector()
 
     def new_connector(self, **settings: str) -> MailConnector:
-        return package.create(Services(self.clock, ORIGIN, {**self.environ, **settings}))
+        return package.create(Services(self.clock, ORIGIN, {**self.environ, **settings}, secret=b"s" * 32))
 
     def consent(
         self, connector: MailConnector | None = None, *, as_: str = ADDRESS, hint: str | None = None
