@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -20,29 +20,41 @@ from app.ports import CrmAdapter, CrmConnection
 from app.store import crm_connections
 
 AT_ONCE = 2  # jobs of one process that ask one CRM
+PATIENCE_S = 0.2  # for a call that is at hand; one that takes longer is waited for without a thread
 LANE_WAIT_S = 1.0
 LONGEST_WAIT_S = 600.0
 
 
 class _Lanes:
-    """Counts who asks which CRM in this process."""
+    """Counts who asks which CRM in this process, and since when."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._busy: Counter[int] = Counter()
+        self._left = threading.Condition()
+        self._began: dict[int, list[float]] = {}
 
-    def enter(self, connection_id: int) -> bool:
-        with self._lock:
-            if self._busy[connection_id] >= AT_ONCE:
-                return False
-            self._busy[connection_id] += 1
-            return True
+    def enter(self, connection_id: int) -> float | None:
+        """Take a place, at once or when a CRM that answers quickly gives one back; None when it is slow.
 
-    def leave(self, connection_id: int) -> None:
-        with self._lock:
-            self._busy[connection_id] -= 1
-            if not self._busy[connection_id]:
-                del self._busy[connection_id]
+        Returns what leave() wants. A CRM that hangs holds up nobody: only behind calls that have just begun is waited.
+        """
+        give_up = time.monotonic() + PATIENCE_S
+        with self._left:
+            began = self._began.setdefault(connection_id, [])
+            while len(began) >= AT_ONCE:
+                patience = min(give_up, min(began) + PATIENCE_S) - time.monotonic()
+                if patience <= 0:
+                    return None
+                self._left.wait(patience)
+                began = self._began.setdefault(connection_id, [])
+            began.append(time.monotonic())
+            return began[-1]
+
+    def leave(self, connection_id: int, began_at: float) -> None:
+        with self._left:
+            self._began[connection_id].remove(began_at)
+            if not self._began[connection_id]:
+                del self._began[connection_id]
+            self._left.notify_all()
 
 
 _LANES = _Lanes()
@@ -62,7 +74,8 @@ def calling(
             before = crm_connections.breaker(connection, crm.id)
     if before.throttled_until is not None and before.throttled_until > now:
         raise CrmRests((before.throttled_until - now).total_seconds())
-    if not _LANES.enter(crm.id):
+    entered_at = _LANES.enter(crm.id)
+    if entered_at is None:
         raise CrmRests(LANE_WAIT_S)
     try:
         yield installation.open_crm(crm)
@@ -70,7 +83,7 @@ def calling(
         _remember(installation, crm, error, before.failures)
         raise
     finally:
-        _LANES.leave(crm.id)
+        _LANES.leave(crm.id, entered_at)
     if before.failures or before.state == "trouble":
         with installation.database.for_team(crm.team_id) as connection:
             crm_connections.answered(connection, crm.id)

@@ -130,8 +130,8 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
     database = installation.database
     now = installation.clock.now()
     with database.for_team(team_id) as connection:
-        account = accounts.account_by_id(connection, account_id)
-        rest_until = accounts.rest_until(connection, account_id, now, COALESCE)
+        reading = accounts.find_reading(connection, account_id)
+        rest_until = reading.rests_until(now, COALESCE) if reading else None
         if rest_until is not None:  # the hint stays queued, so the pushes of the meantime come along
             queue.defer(
                 connection,
@@ -141,11 +141,8 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
             )
             return
         hint = queue.take(connection, account_id)
-        throttled_until = accounts.throttled_until(connection, account_id)
-    if account is None or account.state not in accounts.WORKING_STATES:
+    if reading is None or not reading.may_be_asked(now):  # a wake_account waits for the end of a throttling
         return
-    if throttled_until and throttled_until > now:
-        return  # a wake_account waits for that moment
     if not hint.is_open:
         return
     crash_point("sync.hint_taken")
@@ -212,11 +209,8 @@ def audit_account(installation: Installation, team_id: int, account_id: int) -> 
 def _may_ask(installation: Installation, team_id: int, account_id: int) -> bool:
     """Whether an account is there and read, and its provider did not ask us to wait; a schedule asks again later."""
     with installation.database.for_team(team_id) as connection:
-        account = accounts.account_by_id(connection, account_id)
-        throttled_until = accounts.throttled_until(connection, account_id)
-    if account is None or account.state not in accounts.WORKING_STATES:
-        return False
-    return throttled_until is None or throttled_until <= installation.clock.now()
+        reading = accounts.find_reading(connection, account_id)
+    return reading is not None and reading.may_be_asked(installation.clock.now())
 
 
 # --- one note ---

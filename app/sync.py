@@ -59,17 +59,19 @@ def sync_account(installation: Installation, team_id: int, account_id: int, *, u
     Raises ProviderError when the mailbox cannot be read at all; what was discovered before that stays.
     """
     with installation.database.for_team(team_id) as connection:
-        account = accounts.account(connection, account_id)
-        position, history_from, last_sync_at = accounts.position(connection, account_id)
-        if position.cursor is None:
+        reading = accounts.reading(connection, account_id)
+        if reading.position.cursor is None:
             accounts.set_state(connection, account_id, "backfilling", installation.clock.now())
+    account = reading.account
     connector = installation.mail[account.provider]
-    mailbox = Mailbox(account, installation.credentials_of(account), history_from)
-    refresh_mirror(installation, team_id)
+    mailbox = Mailbox(account, installation.credentials_of(account), reading.history_from)
+    crms = installation.crm_connections(team_id)
+    for crm in crms:
+        _refresh(installation, crm)
     crash_point("sync.mirror_refreshed")
 
-    found, complete = _discover(installation, connector, mailbox, position, until, last_sync_at)
-    stored = _drain(installation, connector, mailbox)
+    found, complete = _discover(installation, connector, mailbox, reading, until)
+    stored = _drain(installation, connector, mailbox, crms)
 
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
@@ -88,13 +90,17 @@ def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int |
     that is left alone or fails holds up no mail. With it, as a job, it reads to the end, what webhooks named included.
     """
     for crm in installation.crm_connections(team_id):
-        try:
-            if max_age_s is None:
-                _catch_up(installation, crm)
-            else:
-                _read_to_the_end(installation, crm, max_age_s)
-        except (ProviderError, Conflict, CrmRests):
-            continue  # mail is decided on what the mirror holds; crm_calls remembers, and the doctor says how old it is
+        _refresh(installation, crm, max_age_s)
+
+
+def _refresh(installation: Installation, crm: CrmConnection, max_age_s: int | None = None) -> None:
+    try:
+        if max_age_s is None:
+            _catch_up(installation, crm)
+        else:
+            _read_to_the_end(installation, crm, max_age_s)
+    except (ProviderError, Conflict, CrmRests):
+        return  # mail is decided on what the mirror holds; crm_calls remembers, and the doctor says how old it is
 
 
 def _catch_up(installation: Installation, crm: CrmConnection) -> None:
@@ -135,6 +141,8 @@ def _look_up(
     installation: Installation, team_id: int, crms: Sequence[CrmConnection], messages: Sequence[ProviderMessage]
 ) -> None:
     """Ask CRMs whose changes may lag about addresses that nobody is known with, before the mail is decided on."""
+    if not crms:
+        return
     written = [value for message in messages for name, value in message.headers if name.lower() in ADDRESS_HEADERS]
     found = {normalize(address) for value in written for _, address in parse_list(value)}
     for crm in crms if found else ():
@@ -187,19 +195,18 @@ def _discover(
     installation: Installation,
     connector: MailConnector,
     mailbox: Mailbox,
-    position: discovered.Position,
+    reading: accounts.Reading,
     until: str | None,
-    last_sync_at: datetime | None,
 ) -> tuple[int, bool]:
     """Record every page of changes, moving the cursor with each; return how many ids, and whether all were shown."""
-    pages = connector.list_changes(mailbox, position.cursor, until)
+    pages = connector.list_changes(mailbox, reading.position.cursor, until)
     try:
-        return _record_pages(installation, mailbox.account, position, pages)
+        return _record_pages(installation, mailbox.account, reading.position, pages)
     except CursorExpired:
-        since = (last_sync_at or mailbox.history_from or installation.clock.now()) - RECOVERY_MARGIN
+        since = (reading.last_sync_at or mailbox.history_from or installation.clock.now()) - RECOVERY_MARGIN
     crash_point("sync.cursor_expired")
     with installation.database.for_team(mailbox.account.team_id) as connection:
-        position, _, _ = accounts.position(connection, mailbox.account.id)
+        position = accounts.reading(connection, mailbox.account.id).position
     return _record_pages(installation, mailbox.account, position, connector.recover(mailbox, since))
 
 
@@ -219,10 +226,11 @@ def _record_pages(
     return found, complete
 
 
-def _drain(installation: Installation, connector: MailConnector, mailbox: Mailbox) -> int:
+def _drain(
+    installation: Installation, connector: MailConnector, mailbox: Mailbox, crms: Sequence[CrmConnection]
+) -> int:
     """Fetch and store the pending messages batch by batch; return how many were stored."""
     account, stored = mailbox.account, 0
-    crms = installation.crm_connections(account.team_id)
     lagging = [crm for crm in crms if installation.open_crm(crm).capabilities.read_through]
     while True:
         now = installation.clock.now()

@@ -23,6 +23,7 @@ _MAX_DOMAIN_CHARS = 255
 MAX_LIST_CHARS = 256 * 1024
 MAX_LIST_MAILBOXES = 2_000
 _MAX_NAME_CHARS = 320
+_REMEMBERED_CHARS = 500
 
 # Domains on which anybody can have an address: one of ours there makes nobody else's ours.
 _FREEMAIL = """
@@ -151,6 +152,16 @@ def parse_list(value: str) -> list[tuple[str, str]]:
 
 def read_list(value: str) -> AddressList:
     """Parse as `parse_list` does, and count what is over the limits."""
+    return _read_short(value) if len(value) <= _REMEMBERED_CHARS else _read(value)
+
+
+@lru_cache(maxsize=4096)
+def _read_short(value: str) -> AddressList:
+    """Parse a short list once: the same few people write and are written to all day."""
+    return _read(value)
+
+
+def _read(value: str) -> AddressList:
     mailboxes: list[tuple[str, str]] = []
     read_until = international = 0
     for name, spec, end in _entries(value[:MAX_LIST_CHARS]):

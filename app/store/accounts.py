@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ _STOPPED_STATES: frozenset[str] = _UNTIL_CONNECTED_AGAIN | {"mailbox_unavailable
 _SELECT = """
     SELECT a.id, a.public_id, a.team_id, a.provider, a.kind, a.address, a.mailbox, a.own_addresses, a.auto_link,
            a.visibility, a.owner_id, CASE WHEN a.paused THEN 'paused' ELSE a.state END AS state,
+           a.cursor, a.cursor_version, a.history_from, a.last_sync_at, a.throttled_until,
            ARRAY(SELECT c.member_id FROM account_collaborator c
                  WHERE c.team_id = a.team_id AND c.account_id = a.id) AS collaborator_ids
     FROM account a
@@ -89,28 +91,42 @@ def ours(connection: sa.Connection) -> Ours:
     return make_ours(row.addresses, row.domains)
 
 
-def position(connection: sa.Connection, account_id: int) -> tuple[Position, datetime | None, datetime | None]:
-    """Return where a mailbox has been read to, how far back a first read goes, and when it was last in step."""
-    row = connection.execute(
-        sa.text("SELECT cursor, cursor_version, history_from, last_sync_at FROM account WHERE id = :id"),
-        {"id": account_id},
-    ).one_or_none()
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the reading of a mailbox stands: how far it came, how far back a first read goes, and what it waits for."""
+
+    account: Account
+    position: Position
+    history_from: datetime | None
+    last_sync_at: datetime | None
+    throttled_until: datetime | None
+
+    def rests_until(self, now: datetime, rest: timedelta) -> datetime | None:
+        """Return until when the mailbox rests, when it was read less than `rest` ago."""
+        last = self.last_sync_at
+        return last + rest if last is not None and last <= now < last + rest else None
+
+    def may_be_asked(self, now: datetime) -> bool:
+        """Whether mail is read, and the provider did not ask us to wait."""
+        is_throttled = self.throttled_until is not None and self.throttled_until > now
+        return self.account.state in WORKING_STATES and not is_throttled
+
+
+def find_reading(connection: sa.Connection, account_id: int) -> Reading | None:
+    """Return how the reading of an account stands, or None when it was deleted meanwhile."""
+    row = connection.execute(sa.text(f"{_SELECT} WHERE a.id = :id"), {"id": account_id}).one_or_none()
     if row is None:
+        return None
+    position = Position(row.cursor, row.cursor_version)
+    return Reading(_account(row), position, row.history_from, row.last_sync_at, row.throttled_until)
+
+
+def reading(connection: sa.Connection, account_id: int) -> Reading:
+    """Return how the reading of an account stands. Raises NotFound when it was deleted meanwhile."""
+    found = find_reading(connection, account_id)
+    if found is None:
         raise NotFound
-    return Position(row.cursor, row.cursor_version), row.history_from, row.last_sync_at
-
-
-def throttled_until(connection: sa.Connection, account_id: int) -> datetime | None:
-    """Return before when the provider must not be asked again; None when it may be."""
-    return connection.execute(
-        sa.text("SELECT throttled_until FROM account WHERE id = :id"), {"id": account_id}
-    ).scalar()
-
-
-def rest_until(connection: sa.Connection, account_id: int, now: datetime, rest: timedelta) -> datetime | None:
-    """Return until when a mailbox rests that was read less than `rest` ago; None when it may be read now."""
-    last = connection.execute(sa.text("SELECT last_sync_at FROM account WHERE id = :id"), {"id": account_id}).scalar()
-    return last + rest if last is not None and last <= now < last + rest else None
+    return found
 
 
 def last_push_at(connection: sa.Connection, account_id: int) -> datetime | None:
@@ -230,11 +246,17 @@ def set_state(
 
 def synced(connection: sa.Connection, account_id: int, now: datetime) -> None:
     """Record that a mailbox was read to its end: it is live, and its earlier failures are over."""
-    connection.execute(
-        sa.text("UPDATE account SET last_sync_at = :now, last_error = NULL, failures = 0 WHERE id = :id"),
+    was_live = connection.execute(
+        sa.text(
+            """
+            UPDATE account SET last_sync_at = :now, last_error = NULL, failures = 0 WHERE id = :id
+            RETURNING state = 'live' AND state_reason = '' AND throttled_until IS NULL
+            """
+        ),
         {"id": account_id, "now": now},
-    )
-    set_state(connection, account_id, "live", now)
+    ).scalar()
+    if not was_live:
+        set_state(connection, account_id, "live", now)
 
 
 def audited(connection: sa.Connection, account_id: int, now: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from app.errors import DatabaseUnreachable, SettingsError
@@ -18,7 +19,10 @@ from app.store.roles import APP
 _PASSING_CLASSES = ("08", "53", "57", "58")
 _PASSING_STATES = frozenset({"55P03", "40001", "40P01", "25006"})
 
-_SET_TEAM = sa.text("SELECT set_config('threadlink.team', :team, true)")
+# One round trip: is a team left from before, then a transaction of this one. The team is a number or nothing.
+_BEGIN = "SELECT current_setting('threadlink.team', true); BEGIN; SET LOCAL threadlink.team = '{team}'"
+
+log = structlog.get_logger(__name__)
 
 
 def engine_url(url: str) -> sa.URL:
@@ -50,15 +54,17 @@ class Database:
         )
         self.engine = self._engine(url, pool_size)
         sa.event.listen(self.engine, "reset", _reset)
-        # Connections of their own, so that lending one costs no change of mode: acknowledging a push must be cheap.
-        self._autocommit = self._engine(url, pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        # Connections of their own: no team was ever set on them.
+        self._autocommit = self._engine(url, pool_size, skip_autocommit_rollback=True)
 
     def _engine(self, url: str, pool_size: int, **more: Any) -> sa.Engine:
+        """Make a pool whose driver begins no transactions: _begin() does, with the team in the same round trip."""
         engine = sa.create_engine(
             engine_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
+            isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,  # _reset does it
             hide_parameters=True,  # rows must not get into error messages
             connect_args={"connect_timeout": 10, "application_name": "threadlink"},
@@ -128,17 +134,21 @@ class Database:
                 connection.commit()
 
     def _begin(self, team: str) -> sa.Connection:
-        connection = self.engine.connect()
-        try:
-            connection.execute(_SET_TEAM, {"team": team})
-        except BaseException:
+        while True:
+            connection = self.engine.connect()
+            try:
+                left = connection.exec_driver_sql(_BEGIN.format(team=team)).scalar()
+                if not left:
+                    return connection
+                log.error("a team outlived its transaction: only Database.for_team may set it")
+                connection.invalidate()
+            except BaseException:
+                connection.close()
+                raise
             connection.close()
-            raise
-        return connection
 
     def _prepare(self, dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:
         """Give a new connection its role and its time limits, in one round trip."""
-        mode = dbapi_connection.autocommit
         dbapi_connection.autocommit = True
         try:
             dbapi_connection.execute(self._session)
@@ -149,21 +159,12 @@ class Database:
                     f"The login of DATABASE_URL cannot become {APP}: run `threadlink migrate`, which sets the roles up."
                 ) from None
             raise
-        dbapi_connection.autocommit = mode
 
 
 def _reset(dbapi_connection: Any, _record: ConnectionPoolEntry, state: PoolResetState) -> None:
-    """Make sure that a connection that comes back carries nobody's team; one that does is thrown away."""
-    if state.terminate_only:
-        return
-    dbapi_connection.rollback()
-    dbapi_connection.autocommit = True
-    try:
-        (team,) = dbapi_connection.execute("SELECT current_setting('threadlink.team', true)").fetchone()
-    finally:
-        dbapi_connection.autocommit = False
-    if team:
-        raise RuntimeError("A team's setting outlived its transaction: only Database.for_team may set it.")
+    """End the transaction of a connection that comes back."""
+    if not state.terminate_only:
+        dbapi_connection.rollback()
 
 
 def _drop_detail(context: sa.engine.ExceptionContext) -> None:

@@ -13,8 +13,8 @@ def bare() -> Flask:
     """Build an application with one route that answers 204."""
     flask = Flask("bare")
 
-    @flask.post("/webhooks/gmail")
-    def answer() -> Response:
+    @flask.post("/webhooks/<_provider>")
+    def answer(_provider: str) -> Response:
         return Response(status=204)
 
     return flask

@@ -5,57 +5,41 @@ The reference is a bare Flask route behind the same gunicorn with the same threa
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import sqlalchemy as sa
 
 from app import registry
 from app.installation import SystemClock
-from app.store import embedded, lookups, schema
+from app.store import lookups, schema
 from app.store.database import Database
-from app.store.migrate import migrate
 from app.store.rows import insert_rows
 from tests.bench.load import prepared, send
 from tests.bench.row import Row
+from tests.bench.served import bare, database_server, free_port, web
 
-ACCOUNTS, THREADS = 10_000, 16
+ACCOUNTS = 10_000
 BAR = 0.30
 
 
 def measure() -> list[Row]:
     """Push once for each account, and send as many requests to the bare route."""
     with ExitStack() as stack:
-        data_dir = Path(tempfile.gettempdir()) / f"threadlink-bench-{os.getpid()}"
-        server = stack.enter_context(embedded.start(data_dir))
-        migrate(server.url)
-        database = Database(server.url)
+        data_dir, url = stack.enter_context(database_server())
+        database = Database(url)
         stack.callback(database.close)
         _make_accounts(database)
         simulator = registry.simulator("gmail")
-        port, bare_port = _free_port(), _free_port()
-        environ = {**simulator.start(SystemClock()), "THREADLINK_DATA": str(data_dir), "DATABASE_URL": ""}
+        port, bare_port = free_port(), free_port()
+        environ = simulator.start(SystemClock())
         stack.callback(simulator.stop)
         simulator.push_to(f"http://127.0.0.1:{port}/webhooks/gmail")
         simulator.add_mailbox(_address(0))
         requests = _requests(simulator, port)
-        web = [sys.executable, "-m", "app.cli", "web"]
-        environ |= {
-            "THREADLINK_LISTEN": f"127.0.0.1:{port}",
-            "THREADLINK_WEB_THREADS": str(THREADS),
-            "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
-        }
-        with _serving(web, port, environ):
+        with web(data_dir, port, environ):
             send(port, requests[:200])  # keys fetched, pool filled
             ours = send(port, requests)
-        with _serving([sys.executable, "-m", "tests.bench.bare", str(bare_port), str(THREADS)], bare_port, {}):
+        with bare(bare_port):
             send(bare_port, requests[:200])
             reference = send(bare_port, requests)
         with database.without_team() as connection:
@@ -109,34 +93,3 @@ def _requests(simulator: object, port: int) -> list[bytes]:
         )
         for n in range(ACCOUNTS)
     ]
-
-
-@contextmanager
-def _serving(command: list[str], port: int, environ: Mapping[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port, process)
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the server did not come up")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

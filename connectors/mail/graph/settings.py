@@ -47,7 +47,7 @@ class GraphSettings(BaseSettings):
     )
     api_url: str = Field(default="https://graph.microsoft.com/v1.0", description="Graph endpoint with its version.")
     login_url: str = Field(default="https://login.microsoftonline.com", description="Entra's sign-in endpoint.")
-    page_size: int = Field(default=200, ge=10, le=1000, description="Changes asked for in one page of a folder.")
+    page_size: int = Field(default=500, ge=10, le=1000, description="Changes asked for in one page of a folder.")
     initial_round_interval_s: int = Field(
         default=3600, ge=60, description="Seconds before positions that Graph forgot are built again a second time."
     )

@@ -25,7 +25,7 @@ def test_only_what_is_handed_over_is_read(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_empty_value_means_the_default() -> None:
-    assert load({"GRAPH_PAGE_SIZE": "", "GRAPH_TENANT": ""}).page_size == 200
+    assert load({"GRAPH_PAGE_SIZE": "", "GRAPH_TENANT": ""}).page_size == 500
 
 
 def test_a_national_cloud_is_two_addresses() -> None:
