@@ -37,8 +37,10 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
     click.echo("Starting PostgreSQL, the simulated providers, web and worker …", err=True)
     with Stage(scenario, crm_name=crm_name) as stage:
         report = run(scenario, DemoWorld(stage), seed)
+        conversations = stage.describe()
         document = {
-            "conversations": stage.describe(),
+            "conversations": conversations,
+            "crm": {"name": crm_name, **stage.crm_shows(conversations)},
             "expectations": report.as_json(),
             "seconds": stage.seconds,
         }
@@ -61,11 +63,25 @@ def _stay(document: dict[str, Any], report: Report, url: str) -> None:
 def _told(document: dict[str, Any], report: Report) -> Iterator[str]:
     for conversation in document["conversations"]:
         yield from explained(conversation)
+    yield from _in_the_crm(document["crm"])
     seconds = document["seconds"]
     yield f"ready after {seconds['ready']} s, first link after {seconds['first_link']} s"
     for failure in report.failures:
         yield f"FAILED {failure.conversation}: expected {failure.expected}, got {failure.got}"
     yield f"{report.checked - len(report.failures)} of {report.checked} expectations met"
+
+
+def _in_the_crm(crm: dict[str, Any]) -> Iterator[str]:
+    """Say what stands on the items of a CRM that people look at, and what it cost to write it there."""
+    if crm["name"] == "embedded":  # nobody looks at it but threadlink
+        return
+    for note in crm["notes"]:
+        yield f"note on {note['kind']} {note['id']} ({note['title']})"
+        yield from (f"  | {line}" for line in note["text"].splitlines() if line.strip())
+    usage = crm["usage"]
+    if "tokens" in usage:
+        told = f"{usage['tokens']:,} tokens for {usage['requests']:,} requests"
+        yield f"{crm['name']} spent {told}: {usage['reads']:,} reads, {usage['writes']:,} writes"
 
 
 @click.command(cls=Command)

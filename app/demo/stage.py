@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -57,7 +57,8 @@ class StageClock:
 class Stage:
     """One scenario's team, mailboxes and CRM, running. Leaving the context stops everything and deletes its data.
 
-    `crm_name` is the adapter, `server_settings` are PostgreSQL settings on top of the embedded server's.
+    `crm_name` is the adapter, `server_settings` are PostgreSQL settings on top of the embedded server's, `settings` are
+    vendors' settings on top of the simulators'.
     `crm_records` keeps the records of the simulated CRM, `members` are the team's members by e-mail, `delivered` are
     the (mailbox, provider id) of every message that was put into a mailbox.
     """
@@ -69,12 +70,14 @@ class Stage:
         crm_name: str = "embedded",
         port: int | None = None,
         server_settings: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.scenario = scenario
         self.clock = StageClock(scenario.now)
         self.delivered: set[tuple[str, str]] = set()
         self._crm_name = crm_name
         self._server_settings = server_settings
+        self._vendor_settings = settings or {}
         self._port = port or 0  # the one that is listened on, once open
         self._started = time.monotonic()
         self._first_link_s: float | None = None
@@ -127,6 +130,18 @@ class Stage:
         with self.team() as connection:
             ids = connection.execute(sa.text("SELECT id FROM conversation WHERE merged_into IS NULL")).scalars().all()
             return explain.describe(connection, list(ids), self.scenario.locale)
+
+    def crm_shows(self, conversations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what people see in the CRM of these: the notes on each item, and what they cost if the CRM counts."""
+        links = [conversation["link"] for conversation in conversations if conversation["link"]]
+        items = {(link["kind"], link["id"]): link["title"] for link in links}
+        simulator = self.crm_simulator
+        notes = []
+        for (kind, external_id), title in items.items():
+            known_as = simulator.callers_id(kind, external_id) if simulator else external_id
+            texts = self.crm_records.notes(kind, known_as)
+            notes += [{"kind": kind, "id": external_id, "title": title, "text": text} for text in texts]
+        return {"notes": notes, "usage": dict(simulator.usage()) if simulator else {}}
 
     def pause_worker(self) -> None:
         """Stop the worker for good; jobs wait in the queue."""
@@ -203,6 +218,7 @@ class Stage:
         settings = _settings(data_dir, self.url)
         self.simulators = self._start_simulators()
         self.crm_simulator = self._start_crm_simulator()
+        self._environ |= self._vendor_settings
         self.installation = open_installation(
             settings, server.url, clock=self.clock, environ=self._environ, pool_size=settings.worker_concurrency + 8
         )

@@ -1,4 +1,8 @@
-"""The shipped CRM suite on Pipedrive, against its simulator: by consent and with an API token."""
+"""The shipped CRM suite on Pipedrive, against its simulator: by consent and with an API token.
+
+Every request of the adapter, and every answer, is held to Pipedrive's own description where that lies beside the
+project.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from app.testing.fakes import MemoryCredentials, SteppedClock
 from connectors.crm.pipedrive.adapter import PipedriveCrm
 from connectors.crm.pipedrive.settings import load
 from connectors.crm.pipedrive.simulator import PipedriveSimulator
+from tests.contract import pipedrive_description as description
 
 pytestmark = [pytest.mark.conformance, pytest.mark.enable_socket]
 
@@ -27,9 +32,12 @@ class TestPipedrive(CrmAdapterSuite):
 
     @pytest.fixture
     def started(self, clock: SteppedClock) -> Iterator[tuple[PipedriveSimulator, dict[str, str]]]:
-        simulator = PipedriveSimulator()
+        simulator, misfits = PipedriveSimulator(), description.Misfits()
+        if description.is_here():
+            simulator.observers.append(misfits)
         yield simulator, {**simulator.start(clock), "PIPEDRIVE_CATCH_UP_S": "0", "PIPEDRIVE_PAGE_SIZE": "50"}
         simulator.stop()
+        assert misfits == []
 
     @pytest.fixture
     def records(self, started: tuple[PipedriveSimulator, dict[str, str]]) -> PipedriveSimulator:
@@ -56,6 +64,12 @@ class TestPipedrive(CrmAdapterSuite):
         )
         settings = load({**environ, "PIPEDRIVE_REQUESTS_PER_2S": str(self.requests_per_2s)})
         return PipedriveCrm(settings, clock, connection, "https://threadlink.test")
+
+
+def test_the_descriptions_were_there() -> None:
+    if not description.is_here():
+        pytest.skip("Pipedrive's OpenAPI descriptions do not lie beside the project: requests were not held to them")
+    assert len(description.operations()) > 300
 
 
 class TestPipedriveWithAToken(TestPipedrive):

@@ -9,7 +9,6 @@ import requests
 
 from app.testing.fakes import SteppedClock
 from connectors.crm.pipedrive.simulator import PipedriveSimulator
-from connectors.simulated_http import Call, Reply
 from tests.contract import pipedrive_description as description
 
 
@@ -22,18 +21,9 @@ def clock() -> SteppedClock:
 def pipedrive(clock: SteppedClock) -> Iterator[PipedriveSimulator]:
     """Start Pipedrive; an answer or a request that does not fit its description fails the test."""
     simulator = PipedriveSimulator()
-    misfits: list[str] = []
-
-    def observe(call: Call, reply: Reply) -> None:
-        try:
-            if reply.status < description.REFUSED:
-                description.check_request(call)
-            description.check_answer(call, reply)
-        except Exception as error:  # noqa: BLE001 - it is raised again in the test
-            misfits.append(f"{call.method} {call.path}: {error}")
-
+    misfits = description.Misfits()
     if description.is_here():
-        simulator.observers.append(observe)
+        simulator.observers.append(misfits)
     simulator.environ = dict(simulator.start(clock))
     yield simulator
     simulator.stop()
