@@ -62,7 +62,7 @@ class Meter:
         self._day: date | None = None
         self._spent = 0
         self._refusals = 0
-        self._blocked_until = float("-inf")
+        self._blocked_until: datetime | None = None
 
     @property
     def spent_today(self) -> int:
@@ -79,9 +79,8 @@ class Meter:
         """
         with self._lock:
             self._refuse_without_tokens(operation, daily_tokens)
+            self._refuse_while_blocked(operation)
             now = self._monotonic()
-            if self._blocked_until > now:
-                raise _slow_down("Pipedrive asked us to wait", operation, self._blocked_until - now)
             lanes = [self._requests, *([self._searches] if operation.is_search else [])]
             waits = [lane.sent[-lane.most] + BURST_S - now for lane in lanes if len(lane.sent) >= lane.most]
             if max(waits, default=0.0) > LONGEST_SLEEP_S:
@@ -102,7 +101,8 @@ class Meter:
             if self._refusals >= REFUSALS_OF_A_DAY:
                 wait_s = max(wait_s, DAY_GONE_PAUSE_S)
             wait_s = min(wait_s, LONGEST_PAUSE_S)
-            self._blocked_until = max(self._blocked_until, self._monotonic() + wait_s)
+            until = self._clock.now() + timedelta(seconds=wait_s)
+            self._blocked_until = max(self._blocked_until or until, until)
         error.retry_after_s = wait_s
         return error
 
@@ -110,6 +110,12 @@ class Meter:
         """Forget the refusals: a call went through."""
         with self._lock:
             self._refusals = 0
+
+    def _refuse_while_blocked(self, operation: Operation) -> None:
+        left_s = (self._blocked_until - self._clock.now()).total_seconds() if self._blocked_until else 0.0
+        if 0 < left_s <= LONGEST_PAUSE_S:  # longer: the machine's clock was set back
+            raise _slow_down("Pipedrive asked us to wait", operation, left_s)
+        self._blocked_until = None
 
     def _refuse_without_tokens(self, operation: Operation, daily_tokens: int) -> None:
         now = self._clock.now()
