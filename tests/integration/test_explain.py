@@ -245,7 +245,7 @@ def test_a_private_conversation_of_another_member_is_answered_like_an_unknown_on
         statements.clear()
         assert links.see(connection, office.members[ADA], [0]) == {}
     sa.event.remove(office.database.engine, "before_cursor_execute", listener)
-    assert [statement for statement in asked_of_private if "set_config" not in statement] == statements
+    assert [statement for statement in asked_of_private if "SET LOCAL threadlink.team" not in statement] == statements
 
 
 def test_the_history_names_a_bcc_recipient_to_the_sender_alone(office: Office) -> None:

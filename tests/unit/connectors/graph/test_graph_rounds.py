@@ -157,7 +157,7 @@ def test_every_part_asks_for_immutable_ids(
     for part in script.parts:
         assert part["headers"]["Prefer"].endswith('IdType="ImmutableId"'), part
         if "/messages/m1" not in part["url"] and "/mailFolders/" not in part["url"]:
-            assert "odata.maxpagesize=200" in part["headers"]["Prefer"]
+            assert "odata.maxpagesize=500" in part["headers"]["Prefer"]
 
 
 def test_positions_are_not_built_again_twice_in_an_hour(
