@@ -1,6 +1,10 @@
-"""What may be suggested for a conversation, computed for its reader, and taking the first suggestion."""
+"""The review queue: what needs a choice, what may be suggested for it, and taking the first suggestion."""
 
 from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -8,27 +12,90 @@ from app import deciding, links
 from app.errors import Conflict, NotFound
 from app.linking.decide import decide
 from app.linking.suggest import SuggestInput, Suggestion, suggest
-from app.links import Acting, Seen
-from app.store import mirror
+from app.links import Acting, Seen, see
+from app.model import Decision, DecisionInput, Item, ItemRef, Member, Person
+from app.store import decisions, mirror
+
+MOST_CHOICES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A conversation that waits for a choice, why, and what to choose from, best first."""
+
+    seen: Seen
+    decision: Decision
+    suggestions: tuple[Suggestion, ...]
+
+    @property
+    def reason(self) -> str:
+        """The code of what has to be looked at."""
+        return str(self.decision.params.get("review", self.decision.reason))
+
+
+def choices(connection: sa.Connection, member: Member) -> list[Choice]:
+    """Return what the member may link and what needs a choice, newest mail first, at most MOST_CHOICES.
+
+    What several items fit, and what is linked to an item that closed while another one is open, or to a lead that is
+    younger than its conversation.
+    """
+    waiting = decisions.undecided(connection, MOST_CHOICES)
+    seen = {key: each for key, each in see(connection, member, waiting).items() if each.may_link}
+    dismissed = links.dismissed(
+        connection, [each.conversation for each in seen.values() if each.conversation.dismissed]
+    )
+    shown = [seen[each] for each in waiting if each in seen and each not in dismissed]
+    decided = decisions.current(connection, [each.conversation.id for each in shown])
+    found = suggestions_of(connection, shown)
+    return [
+        Choice(each, decided[each.conversation.id].decision, found[each.conversation.id])
+        for each in shown
+        if each.conversation.id in decided and found[each.conversation.id]
+    ]
 
 
 def suggestions(connection: sa.Connection, seen: Seen) -> tuple[Suggestion, ...]:
     """Rank the items to link a conversation to, best first, each with its evidence."""
-    given = deciding.inputs(connection, [seen.conversation], deciding.surroundings(connection))[0]
-    related = set(decide(given).persons)
-    persons = tuple(person for person in given.persons if person.ref in related)
-    organizations = {person.organization for person in persons if person.organization}
-    items = (*given.items, *mirror.items_of_organizations(connection, organizations))
-    hidden = mirror.hidden(connection, seen.member, {item.ref for item in items if item.visible_to is not None})
-    return suggest(
-        SuggestInput(
-            subject=seen.subject or "",
-            items=tuple(item for item in items if item.ref not in hidden),
-            persons=persons,
-            remembered=given.remembered,
-            tombstones=seen.conversation.tombstones,
+    return suggestions_of(connection, [seen])[seen.conversation.id]
+
+
+def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int, tuple[Suggestion, ...]]:
+    """Rank the items for each of the conversations, which one member sees, with as many queries as for one."""
+    if not asked:
+        return {}
+    by_id = {seen.conversation.id: seen for seen in asked}
+    given = deciding.inputs(connection, [seen.conversation for seen in asked], deciding.surroundings(connection))
+    persons = {each.conversation.id: _related(each) for each in given}
+    organizations = {person.organization for found in persons.values() for person in found if person.organization}
+    of_organization: dict[ItemRef, list[Item]] = defaultdict(list)
+    for item in mirror.items_of_organizations(connection, organizations):
+        if item.organization is not None:
+            of_organization[item.organization].append(item)
+    known = [item for each in given for item in each.items]
+    known += [item for items in of_organization.values() for item in items]
+    restricted = {item.ref for item in known if item.visible_to is not None}
+    hidden = mirror.hidden(connection, asked[0].member, restricted)
+    ranked = {}
+    for each in given:
+        seen = by_id[each.conversation.id]
+        theirs = {person.organization for person in persons[seen.conversation.id] if person.organization}
+        items = {item.ref: item for item in each.items}
+        items |= {item.ref: item for organization in theirs for item in of_organization[organization]}
+        ranked[seen.conversation.id] = suggest(
+            SuggestInput(
+                subject=seen.subject or "",
+                items=tuple(item for item in items.values() if item.ref not in hidden),
+                persons=persons[seen.conversation.id],
+                remembered=each.remembered,
+                tombstones=seen.conversation.tombstones,
+            )
         )
-    )
+    return ranked
+
+
+def _related(given: DecisionInput) -> tuple[Person, ...]:
+    related = set(decide(given).persons)
+    return tuple(person for person in given.persons if person.ref in related)
 
 
 def accept(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:

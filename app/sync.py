@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import crm_calls, ingest, links, mirror
+from app import crm_calls, ingest, links, mirror, offers
 from app.crash_points import crash_point
 from app.errors import Conflict, CrmRests, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
@@ -162,7 +162,9 @@ def _look_up(
 
 def _follow(installation: Installation, team_id: int) -> mirror.Follow:
     def follow(connection: sa.Connection, changed: Changed) -> None:
-        links.follow_items(connection, team_id, changed, installation.clock.now())
+        now = installation.clock.now()
+        links.follow_items(connection, team_id, changed, now)
+        offers.make(connection, team_id, changed, now)
 
     return follow
 

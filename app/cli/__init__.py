@@ -10,6 +10,7 @@ from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.people import accounts, members, teams
 from app.cli.playing import demo, threads
 from app.cli.replaying import replay
+from app.cli.reviewing import offers, review
 from app.cli.watching import doctor
 
 threadlink = Group(
@@ -33,6 +34,8 @@ threadlink = Group(
         dismiss,
         undo,
         trust,
+        review,
+        offers,
         replay,
         doctor,
         threads,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
+from app.cli.frame import opened
 from app.errors import NotFound
 from app.installation import Installation
 from app.linking.addresses import normalize, parse_list
+from app.links import Acting
 from app.model import Account, Member
 from app.store import accounts, conversations, lookups, teams
 
@@ -81,3 +84,12 @@ def person(text: str) -> tuple[str, str]:
         raise click.BadParameter(f"{text!r} is no 'Name <address>'.")
     name, address = found[0]
     return name or address.partition("@")[0], address
+
+
+@contextmanager
+def acting_as(member: str | None, team: str | None) -> Iterator[tuple[sa.Connection, Acting]]:
+    """Open a transaction in which a member acts."""
+    with opened() as installation:
+        team_id = team_of(installation, team)
+        with installation.database.for_team(team_id) as connection:
+            yield connection, Acting(team_id, member_of(connection, member), installation.clock.now())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
 from app import links
-from app.cli.choosing import NOBODYS, as_member, conversation_of, member_of, team_of, team_option
-from app.cli.frame import Answer, Command, opened
+from app.cli.choosing import NOBODYS, acting_as, as_member, conversation_of, team_option
+from app.cli.frame import Answer, Command
 from app.errors import NotFound
 from app.explain import explain as explain_conversation
 from app.linking.reasons import sentence
@@ -31,7 +30,7 @@ def explain(conversation: str, member: str | None, team: str | None) -> Answer:
 
     CONVERSATION is its id, or the Message-ID of one of its messages.
     """
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         conversation_id = conversation_of(connection, conversation)
         seen = links.see(connection, acting.member, [conversation_id]).get(conversation_id)
         if seen is None:
@@ -49,7 +48,7 @@ def explain(conversation: str, member: str | None, team: str | None) -> Answer:
 @team_option
 def link(conversation: str, item: str, move: bool, member: str | None, team: str | None) -> Answer:
     """Link a conversation to an item, such as deal/42, by hand."""
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         conversation_id = conversation_of(connection, conversation)
         links.link(connection, acting, conversation_id, _item(connection, item), move=move)
     return _acted(acting, "linked", f"Linked to {item}.")
@@ -61,7 +60,7 @@ def link(conversation: str, item: str, move: bool, member: str | None, team: str
 @team_option
 def unlink(conversation: str, member: str | None, team: str | None) -> Answer:
     """Take a conversation off its item; automatic linking does not put it back."""
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         links.unlink(connection, acting, conversation_of(connection, conversation))
     return _acted(acting, "unlinked", sentence("unlinked"))
 
@@ -72,7 +71,7 @@ def unlink(conversation: str, member: str | None, team: str | None) -> Answer:
 @team_option
 def dismiss(conversation: str, member: str | None, team: str | None) -> Answer:
     """Say that a conversation is not about any item, until it has a new candidate."""
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         links.dismiss(connection, acting, conversation_of(connection, conversation))
     return _acted(acting, "dismissed", sentence("dismissed"))
 
@@ -88,14 +87,14 @@ def undo(action: str, member: str | None, team: str | None) -> Answer:
     """
     kind, _, number = action.partition("/")
     if kind == "merge" and number.isdecimal() and len(number) < _LONGEST_NUMBER:
-        with _acting(member, team) as (connection, acting):
+        with acting_as(member, team) as (connection, acting):
             links.undo_merge(connection, acting, merges.survivor_of(connection, int(number)) or NOBODYS, int(number))
         return _acted(acting, "merge_undone", sentence("merge_undone"))
     try:
         batch_id = str(uuid.UUID(action))
     except ValueError:
         raise click.BadParameter(f"{action!r} is no id of an action, and no merge/N.", param_hint="ACTION") from None
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         links.undo(connection, acting, batch_id)
     return _acted(acting, "undone", sentence("undone"))
 
@@ -109,7 +108,7 @@ def trust(conversation: str, member: str | None, team: str | None) -> Answer:
 
     The newest such message then counts as if it had just arrived: it joins what it answers, and may be linked.
     """
-    with _acting(member, team) as (connection, acting):
+    with acting_as(member, team) as (connection, acting):
         links.trust_sender(connection, acting, conversation_of(connection, conversation))
     return _acted(acting, "sender_trusted", sentence("sender_trusted"))
 
@@ -138,15 +137,6 @@ def explained(told: dict[str, Any]) -> Iterator[str]:
         yield f"  What would change it: {action['label']}"
     for merge in told.get("merged", ()):
         yield f"  Another conversation was joined to it; to take that back: threadlink undo {merge}"
-
-
-@contextmanager
-def _acting(member: str | None, team: str | None) -> Iterator[tuple[sa.Connection, links.Acting]]:
-    """Open a transaction in which a member acts."""
-    with opened() as installation:
-        team_id = team_of(installation, team)
-        with installation.database.for_team(team_id) as connection:
-            yield connection, links.Acting(team_id, member_of(connection, member), installation.clock.now())
 
 
 def _item(connection: sa.Connection, item: str) -> ItemRef:

@@ -218,6 +218,10 @@ REFUSALS: dict[str, Text] = {
         "This can no longer be undone. Change it by hand.", "Bu artık geri alınamaz. Elle değiştirin."
     ),
     "nothing_to_undo": Text("There is nothing to undo.", "Geri alınacak bir şey yok."),
+    "offer_settled": Text(
+        "Nothing is left of this offer: it was answered, or its conversations were linked meanwhile.",
+        "Bu öneriden geriye bir şey kalmadı: yanıtlandı ya da konuşmaları bu arada bağlandı.",
+    ),
     "plan_required": Text(
         "Your plan does not include mailbox sync. Change the plan, or use Smart BCC.",
         "Planınız posta kutusu eşitlemeyi içermiyor. Planı değiştirin veya Smart Bcc kullanın.",

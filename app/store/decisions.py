@@ -85,6 +85,31 @@ def current(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[
     return {row.conversation_id: _stored(row) for row in rows}
 
 
+def undecided(connection: sa.Connection, limit: int) -> list[int]:
+    """Return the conversations that wait for a choice by what was decided last, newest mail first.
+
+    What several items fit and nobody linked, and links that a rule wants looked at: to an item that closed while
+    another is open, to a lead younger than its conversation.
+    """
+    return list(
+        connection.execute(  # ix_conversation_recent
+            sa.text(
+                """
+                SELECT c.id FROM conversation c
+                JOIN decision d ON d.team_id = c.team_id AND d.id = c.decision_id
+                LEFT JOIN link l ON l.team_id = c.team_id AND l.conversation_id = c.id
+                  AND l.is_primary AND l.removed_at IS NULL
+                WHERE c.merged_into IS NULL
+                  AND ((d.outcome = 'ambiguous' AND l.id IS NULL)
+                       OR (d.detail -> 'params' ? 'review' AND l.id IS NOT NULL))
+                ORDER BY c.last_message_at DESC, c.id DESC LIMIT :limit
+                """
+            ),
+            {"limit": limit},
+        ).scalars()
+    )
+
+
 def trail(connection: sa.Connection, conversation_id: int) -> list[StoredDecision]:
     """Return every decision on a conversation, oldest first."""
     rows = connection.execute(

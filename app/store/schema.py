@@ -519,6 +519,27 @@ dismissal = sa.Table(
     _to("conversation", "conversation_id"),
 )
 
+offer = sa.Table(
+    "offer",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("connection_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("external_id", None),
+    _text("state", "open"),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("settled_at", Time),
+    sa.Column("settled_by", sa.BigInteger),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "connection_id", "kind", "external_id"),
+    _to("crm_connection", "connection_id"),
+    sa.CheckConstraint("state in ('open','accepted','declined')", name="state"),
+    comment="Items that were created or opened again: earlier conversations may belong to them.",
+)
+
 # --- CRM ---
 
 crm_connection = sa.Table(

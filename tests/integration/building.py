@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 import sqlalchemy as sa
 
-from app import ingest, links, mirror
+from app import ingest, links, mirror, offers
 from app.errors import RequestRefused
 from app.links import Acting, Seen
 from app.model import Account, AccountKind, Conversation, Folder, ItemRef, Level, Member, ProviderMessage
@@ -113,6 +113,7 @@ class Office:
 
         def follow(connection: sa.Connection, changed: Changed) -> None:
             links.follow_items(connection, self.team_id, changed, self.now)
+            offers.make(connection, self.team_id, changed, self.now)
 
         mirror.refresh(self.database, self.crm, self.connection, self.clock, follow=follow)
 

@@ -107,3 +107,35 @@ def test_explain_says_in_lines_why_an_item_was_ruled_out(
     lines = capsys.readouterr().out.splitlines()
     assert "  - deal/d2 Spa: Spa is won; only open items are linked automatically." in lines
     assert "  What would change it: Choose" in lines
+
+
+def test_review_lists_choices_and_offers_and_an_offer_is_accepted_and_undone(threadlink: Run, office: Office) -> None:
+    earlier = office.mail("m1", "nora@kestrel.test", ADA)
+    office.deal("d3", "Second rollout", "p1")
+    office.refresh()
+    choice = office.mail("m2", BEA, ADA, subject="Which one")
+    office.clock.step(days=1)
+    office.person("p9", "Nora", "nora@kestrel.test")
+    office.deal("d9", "Gatehouse", "p9", created_at=office.now)
+    office.refresh()
+    status, found = threadlink("review", "--as", ADA)
+    assert status == 0
+    assert [each["id"] for each in found["choices"]] == [office.load(choice).public_id]
+    assert {each["id"] for each in found["choices"][0]["suggestions"]} == {"d1", "d2", "d3"}
+    (offer,) = found["offers"]
+    assert (offer["item"]["id"], [each["id"] for each in offer["conversations"]]) == (
+        "d9",
+        [office.load(earlier).public_id],
+    )
+    status, accepted = threadlink("offers", "accept", offer["id"], "--as", ADA)
+    assert (status, accepted["linked"], office.linked(earlier)) == (0, 1, "deal/d9")
+    status, _ = threadlink("undo", accepted["action"], "--as", ADA)
+    assert (status, office.linked(earlier)) == (0, None)
+    status, refused = threadlink("offers", "decline", offer["id"], "--as", ADA)
+    assert (status, refused["error"]["reason"]) == (1, "offer_settled")
+
+
+@pytest.mark.parametrize("offer", ["x", UNKNOWN])
+def test_an_offer_that_is_not_there(threadlink: Run, office: Office, offer: str) -> None:
+    status, _ = threadlink("offers", "accept", offer, "--as", ADA)
+    assert status == (2 if offer == "x" else 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app import review
+from app import links, review
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
 from app.linking.suggest import Suggestion
 from app.store.database import Database
@@ -123,3 +123,40 @@ def test_without_a_suggestion_there_is_nothing_to_accept(office: Office) -> None
     conversation = office.mail("m1", "nora@kestrel.test", ADA)
     with pytest.raises(Conflict, match="no_open_item"):
         accept(office, ADA, conversation)
+
+
+def choices(office: Office, email: str) -> dict[int, list[str]]:
+    with office.database.for_team(office.team_id) as connection:
+        found = review.choices(connection, office.members[email])
+    return {choice.seen.conversation.id: names(choice.suggestions) for choice in found}
+
+
+def test_the_queue_holds_what_the_member_may_link_and_that_needs_a_choice(office: Office) -> None:
+    mine = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    theirs = office.mail("m2", TOM, CAN, at=[CAN], subject="Lobby")
+    office.mail("m3", "una@brightwater.test", ADA)  # one open item: linked
+    office.mail("m4", "nobody@elsewhere.test", ADA)
+    assert choices(office, ADA) == {mine: ["d3", "d2", "d5", "d4"]}
+    assert list(choices(office, CAN)) == [theirs]
+    assert list(choices(office, DAN)) == [theirs, mine]
+
+
+def test_what_was_chosen_or_dismissed_leaves_the_queue(office: Office) -> None:
+    first = office.mail("m1", TOM, ADA, subject="Riverside spa")
+    second = office.mail("m2", TOM, ADA, subject="Lobby")
+    accept(office, ADA, first)
+    assert list(choices(office, ADA)) == [second]
+    with office.database.for_team(office.team_id) as connection:
+        links.dismiss(connection, office.acting(ADA), second)
+    assert choices(office, ADA) == {}
+
+
+def test_a_linked_item_that_closed_while_another_is_open_is_in_the_queue(office: Office) -> None:
+    conversation = office.mail("m1", "una@brightwater.test", ADA)
+    assert office.linked(conversation) == "deal/d5"
+    office.crm.change("deal", "d5", {"status": "won"})
+    office.deal("d6", "Second pool", "p3")
+    office.refresh()
+    office.mail("m5", "una@brightwater.test", ADA, answers="m1")
+    assert conversation in choices(office, ADA)
+    assert office.linked(conversation) == "deal/d5"
