@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -46,6 +47,19 @@ def make(connection: sa.Connection, team_id: int, changed: Changed, now: datetim
 def standing(connection: sa.Connection, member: Member) -> list[Standing]:
     """Return the offers that hold something for this member, newest first."""
     return _standing(connection, member, rows.standing(connection))
+
+
+def document(standing: Standing) -> dict[str, Any]:
+    """Return an offer as programs read it."""
+    item = standing.item
+    return {
+        "id": standing.offer.public_id,
+        "item": {"kind": item.ref.kind, "id": item.ref.external_id, "title": item.title},
+        "made_at": _utc(standing.offer.made_at),
+        "conversations": [
+            {"id": seen.conversation.public_id, "subject": seen.subject} for seen in standing.conversations
+        ],
+    }
 
 
 def accept(connection: sa.Connection, acting: Acting, public_id: str) -> BulkResult:
@@ -130,3 +144,7 @@ def _as_if_older(given: DecisionInput) -> DecisionInput:
     first = min(message.at for message in given.conversation.messages)
     items = tuple(replace(item, created_at=min(item.created_at, first)) for item in given.items)
     return replace(given, items=items)
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

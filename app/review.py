@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from app import deciding, links
 from app.errors import Conflict, NotFound
 from app.linking.decide import decide
+from app.linking.reasons import sentence
 from app.linking.suggest import SuggestInput, Suggestion, suggest
 from app.links import Acting, Seen, see
 from app.model import Decision, DecisionInput, Item, ItemRef, Member, Person
@@ -52,6 +55,31 @@ def choices(connection: sa.Connection, member: Member) -> list[Choice]:
         for each in shown
         if each.conversation.id in decided and found[each.conversation.id]
     ]
+
+
+def document(choice: Choice, locale: str) -> dict[str, Any]:
+    """Return a choice as programs read it; names and addresses only for who reads every message."""
+    conversation = choice.seen.conversation
+    reads_all = all(choice.seen.level_of(message) == "full" for message in conversation.messages)
+    return {
+        "id": conversation.public_id,
+        "subject": choice.seen.subject,
+        "last_message_at": _utc(conversation.messages[-1].at),
+        "reason": choice.reason,
+        "sentence": sentence(choice.reason, choice.decision.params if reads_all else {}, locale),
+        "suggestions": [suggestion_document(each, locale) for each in choice.suggestions],
+    }
+
+
+def suggestion_document(suggestion: Suggestion, locale: str) -> dict[str, Any]:
+    """Return a suggestion as programs read it."""
+    return {
+        "kind": suggestion.ref.kind,
+        "id": suggestion.ref.external_id,
+        "title": suggestion.title,
+        "state": suggestion.state,
+        "evidence": [sentence(evidence.code, evidence.params, locale) for evidence in suggestion.evidence],
+    }
 
 
 def suggestions(connection: sa.Connection, seen: Seen) -> tuple[Suggestion, ...]:
@@ -110,3 +138,7 @@ def accept(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
     if first is None:
         raise Conflict("no_open_item")
     links.link(connection, acting, conversation_id, first.ref)
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -12,9 +12,6 @@ from app import offers as offering
 from app import review as reviewing
 from app.cli.choosing import acting_as, as_member, member_of, team_of, team_option
 from app.cli.frame import Answer, Command, Group, opened
-from app.linking.reasons import sentence
-from app.offers import Standing
-from app.review import Choice
 from app.store import teams
 
 
@@ -35,8 +32,8 @@ def review(member: str | None, team: str | None) -> Answer:
             choices = reviewing.choices(connection, reader)
             offered = offering.standing(connection, reader)
     document = {
-        "choices": [_choice(each, locale) for each in choices],
-        "offers": [offer_document(each) for each in offered],
+        "choices": [reviewing.document(each, locale) for each in choices],
+        "offers": [offering.document(each) for each in offered],
     }
     return Answer(document, list(_lines(document)))
 
@@ -74,42 +71,6 @@ def decline(offer: str, member: str | None, team: str | None) -> Answer:
     with acting_as(member, team) as (connection, acting):
         offering.decline(connection, acting, public_id)
     return Answer({"outcome": "declined"}, ["The offer is gone."])
-
-
-def offer_document(standing: Standing) -> dict[str, Any]:
-    """Return an offer as programs read it."""
-    item = standing.item
-    return {
-        "id": standing.offer.public_id,
-        "item": {"kind": item.ref.kind, "id": item.ref.external_id, "title": item.title},
-        "made_at": standing.offer.made_at.isoformat().replace("+00:00", "Z"),
-        "conversations": [
-            {"id": seen.conversation.public_id, "subject": seen.subject} for seen in standing.conversations
-        ],
-    }
-
-
-def _choice(choice: Choice, locale: str) -> dict[str, Any]:
-    conversation = choice.seen.conversation
-    # Who does not read every message is told the reason alone: its params name people and addresses.
-    reads_all = all(choice.seen.level_of(message) == "full" for message in conversation.messages)
-    return {
-        "id": conversation.public_id,
-        "subject": choice.seen.subject,
-        "last_message_at": conversation.messages[-1].at.isoformat().replace("+00:00", "Z"),
-        "reason": choice.reason,
-        "sentence": sentence(choice.reason, choice.decision.params if reads_all else {}, locale),
-        "suggestions": [
-            {
-                "kind": each.ref.kind,
-                "id": each.ref.external_id,
-                "title": each.title,
-                "state": each.state,
-                "evidence": [sentence(evidence.code, evidence.params, locale) for evidence in each.evidence],
-            }
-            for each in choice.suggestions
-        ],
-    }
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

@@ -8,23 +8,25 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import Response, jsonify
 
-from app import doctor, links, review
+from app import doctor, links, offers, review
 from app.acting import Acting, Seen
 from app.errors import NotFound
 from app.explain import explain
-from app.linking.reasons import sentence
 from app.model import ItemRef, Member
 from app.store import conversations as rows
 from app.store import crm, teams
 from app.web.api.frame import Frame
 from app.web.api.shapes import (
+    Accepted,
     Acted,
     BulkLinkIn,
     Conversations,
+    Declined,
     DoctorIn,
     Explained,
     ItemIn,
     LinkIn,
+    Review,
     Suggestions,
     Traced,
     UndoIn,
@@ -56,18 +58,18 @@ def _add_reading(frame: Frame) -> None:
         with frame.reading() as (connection, member):
             locale = locale_of(connection)
             found = review.suggestions(connection, _seen(connection, member, conversation))
+        return jsonify({"suggestions": [review.suggestion_document(each, locale) for each in found]})
+
+    @frame.route("GET", "/review", Review, _TAG)
+    def list_choices() -> Response:
+        """List what needs a choice of the caller, and the offers of new or reopened items."""
+        with frame.reading() as (connection, member):
+            locale = locale_of(connection)
+            choices, offered = review.choices(connection, member), offers.standing(connection, member)
         return jsonify(
             {
-                "suggestions": [
-                    {
-                        "kind": each.ref.kind,
-                        "id": each.ref.external_id,
-                        "title": each.title,
-                        "state": each.state,
-                        "evidence": [sentence(evidence.code, evidence.params, locale) for evidence in each.evidence],
-                    }
-                    for each in found
-                ]
+                "choices": [review.document(each, locale) for each in choices],
+                "offers": [offers.document(each) for each in offered],
             }
         )
 
@@ -139,6 +141,26 @@ def _add_batches(frame: Frame) -> None:
                 "not_linked": {**refused, **unknown},
                 "action": done.batch_id,
             }
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/offers/<uuid:offer>/accept", Accepted, _TAG)
+    def accept_offer(offer: UUID) -> Response:
+        """Link the earlier conversations of an offer to its item, as one action."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            done = offers.accept(connection, acting, str(offer))
+            return {**_acted("accepted", acting), "linked": len(done.linked), "not_linked": len(done.not_linked)}
+
+        return frame.writing(work)
+
+    @frame.route("POST", "/offers/<uuid:offer>/decline", Declined, _TAG)
+    def decline_offer(offer: UUID) -> Response:
+        """Take an offer away, for everybody in the team."""
+
+        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            offers.decline(connection, acting, str(offer))
+            return {"outcome": "declined"}
 
         return frame.writing(work)
 

@@ -130,7 +130,7 @@ class Frame:
         return jsonify(document)
 
 
-_WITHOUT_BODY: frozenset[str] = frozenset({"unlink", "dismiss"})
+_WITHOUT_BODY: frozenset[str] = frozenset({"unlink", "dismiss", "accept_offer", "decline_offer"})
 _IDEMPOTENCY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",

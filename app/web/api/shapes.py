@@ -201,6 +201,55 @@ class Suggestions(BaseModel):
     suggestions: list[SuggestionOut]
 
 
+class ChoiceOut(BaseModel):
+    id: str
+    subject: str | None
+    last_message_at: str
+    reason: str
+    sentence: str
+    suggestions: list[SuggestionOut]
+
+
+class OfferedItem(BaseModel):
+    kind: str
+    id: str
+    title: str
+
+
+class OfferedConversation(BaseModel):
+    id: str
+    subject: str | None
+
+
+class OfferOut(BaseModel):
+    id: str
+    item: OfferedItem
+    made_at: str
+    conversations: list[OfferedConversation]
+
+
+class Review(BaseModel):
+    """What needs a choice of the caller, and the offers of new or reopened items."""
+
+    choices: list[ChoiceOut]
+    offers: list[OfferOut]
+
+
+class Accepted(BaseModel):
+    """What accepting an offer did; `action` takes it back."""
+
+    outcome: str
+    action: str
+    linked: int
+    not_linked: int
+
+
+class Declined(BaseModel):
+    """An offer is gone."""
+
+    outcome: str
+
+
 class ItemOut(BaseModel):
     kind: str
     id: str

@@ -298,3 +298,21 @@ def test_a_write_says_in_the_document_that_it_may_be_repeated(client: FlaskClien
         for method, operation in path.items():
             names = {parameter["name"] for parameter in operation.get("parameters", [])}
             assert ("Idempotency-Key" in names) == (method != "get")
+
+
+def test_choices_and_offers_are_listed_and_an_offer_is_accepted_and_declined(
+    office: Office, program: Callable[..., Program]
+) -> None:
+    earlier = office.mail("old1", "nora@kestrel.test", ADA)
+    office.clock.step(days=1)
+    office.person("p9", "Nora", "nora@kestrel.test")
+    office.deal("d9", "Gatehouse", "p9", created_at=office.now)
+    office.refresh()
+    ada = program(ADA)
+    _, found = ada.get("/review")
+    (offer,) = found["offers"]
+    assert [each["id"] for each in offer["conversations"]] == [office.load(earlier).public_id]
+    _, accepted = ada.post(f"/offers/{offer['id']}/accept")
+    assert (accepted["linked"], office.linked(earlier)) == (1, "deal/d9")
+    refused = ada.post(f"/offers/{offer['id']}/decline")
+    assert (refused[0], refused[1]["reason"]) == (409, "offer_settled")
