@@ -94,7 +94,7 @@ def invite(
         connect_requests.add(
             connection,
             team_id,
-            token_hash=_hash(token),
+            token_hash=hashed(token),
             member_id=member.id,
             provider=provider,
             kind=kind,
@@ -108,11 +108,11 @@ def invite(
 
 def open_link(installation: Installation, token: str) -> OpenedLink:
     """Return what a link is for, without using it up: mail scanners open links too. Raises NotFound."""
-    with _team_of(installation, token_hash=_hash(token)) as (connection, _):
-        request = connect_requests.usable(connection, _hash(token), installation.clock.now())
-        if request is None:
+    with team_of_link(installation, token_hash=hashed(token)) as (connection, _):
+        request = connect_requests.usable(connection, hashed(token), installation.clock.now())
+        if request is None or request.provider not in installation.mail:
             raise NotFound("link_not_valid")
-        return _opened(connection, request)
+        return opened_link(connection, request)
 
 
 def start_consent(installation: Installation, token: str, browser: str, *, auto_link: bool) -> str:
@@ -132,9 +132,9 @@ def start_consent(installation: Installation, token: str, browser: str, *, auto_
         started = connect_requests.start(
             connection,
             request.id,
-            browser_hash=_hash(browser),
-            state_hash=_hash(state),
-            kept=_seal(installation, opened.team.id, request.id, authorization.kept),
+            browser_hash=hashed(browser),
+            state_hash=hashed(state),
+            kept=seal(installation, opened.team.id, request.id, authorization.kept),
             auto_link=auto_link,
             now=installation.clock.now(),
         )
@@ -151,9 +151,9 @@ def finish_consent(
     Raises NotFound for a state that is not this browser's or not this provider's, Conflict (plan_required,
     address_in_use, other_mailbox), and the connector's ProviderError.
     """
-    with _team_of(installation, state_hash=_hash(args.get("state", ""))) as (connection, team_id):
-        opened = _taken(connection, installation, provider, args.get("state", ""), browser)
-    kept = _open(installation, team_id, opened.request)
+    with team_of_link(installation, state_hash=hashed(args.get("state", ""))) as (connection, team_id):
+        opened = taken(connection, installation, provider, args.get("state", ""), browser)
+    kept = unseal(installation, team_id, opened.request)
     connected = installation.mail[provider].connect(redirect_uri(installation, provider), args, kept)
     if _is_own(opened.member, connected.address):
         return _admit(installation, team_id, opened, connected)
@@ -162,17 +162,17 @@ def finish_consent(
         connect_requests.wait_for_confirmation(
             connection,
             opened.request.id,
-            state_hash=_hash(state),
-            kept=_seal(installation, team_id, opened.request.id, asdict(connected)),
+            state_hash=hashed(state),
+            kept=seal(installation, team_id, opened.request.id, asdict(connected)),
         )
     return Unconfirmed(opened.team, opened.member, connected.address, state)
 
 
 def confirm(installation: Installation, provider: str, state: str, browser: str, *, meant: bool) -> Connected | None:
     """Make the account of a mailbox that was asked about; None when it was not meant and the consent is given back."""
-    with _team_of(installation, state_hash=_hash(state)) as (connection, team_id):
-        opened = _taken(connection, installation, provider, state, browser)
-    connected = ConnectedMailbox(**_open(installation, team_id, opened.request))
+    with team_of_link(installation, state_hash=hashed(state)) as (connection, team_id):
+        opened = taken(connection, installation, provider, state, browser)
+    connected = ConnectedMailbox(**unseal(installation, team_id, opened.request))
     if meant:
         return _admit(installation, team_id, opened, connected)
     with installation.database.for_team(team_id) as connection:
@@ -261,7 +261,7 @@ def _is_own(member: Member, address: str) -> bool:
 
 
 @contextmanager
-def _team_of(installation: Installation, **known_by: bytes) -> Iterator[tuple[sa.Connection, int]]:
+def team_of_link(installation: Installation, **known_by: bytes) -> Iterator[tuple[sa.Connection, int]]:
     """Open a transaction in the team of a link; which team that is shows only its hash."""
     with installation.database.without_team() as connection:
         team_id = lookups.team_of_connect_request(connection, **known_by)
@@ -271,22 +271,22 @@ def _team_of(installation: Installation, **known_by: bytes) -> Iterator[tuple[sa
         yield connection, team_id
 
 
-def _taken(
-    connection: sa.Connection, installation: Installation, provider: str, state: str, browser: str
-) -> OpenedLink:
+def taken(connection: sa.Connection, installation: Installation, provider: str, state: str, browser: str) -> OpenedLink:
+    """Use up a state, once, for its provider and its browser. Raises NotFound."""
     request = connect_requests.take(
         connection,
         provider=provider,
-        state_hash=_hash(state),
-        browser_hash=_hash(browser),
+        state_hash=hashed(state),
+        browser_hash=hashed(browser),
         now=installation.clock.now(),
     )
     if request is None:
         raise NotFound("link_not_valid")
-    return _opened(connection, request)
+    return opened_link(connection, request)
 
 
-def _opened(connection: sa.Connection, request: ConnectRequest) -> OpenedLink:
+def opened_link(connection: sa.Connection, request: ConnectRequest) -> OpenedLink:
+    """Return whom and what a link is for. Raises NotFound when its member was removed since."""
     member = teams.member_by_id(connection, request.member_id)
     if member is None:  # removed since the link was made
         raise NotFound("link_not_valid")
@@ -311,38 +311,43 @@ def _give_back(installation: Installation, provider: str, team_id: int, connecte
     if is_read_by_others(installation, account):
         return
     try:
-        installation.mail[provider].disconnect(Mailbox(account, _Unstored(connected.secrets)), last=True)
+        installation.mail[provider].disconnect(Mailbox(account, Unstored(connected.secrets)), last=True)
     except ProviderError:
         return  # nothing is stored here; the grant ends with the provider's own rules
 
 
 @dataclass(frozen=True, slots=True)
-class _Unstored:
+class Unstored:
     """Secrets that no row holds."""
 
     secrets: Mapping[str, Any]
 
     def read(self) -> dict[str, Any]:
+        """Return the secrets."""
         return dict(self.secrets)
 
     @contextmanager
     def locked(self) -> Iterator[LockedCredentials]:
+        """Hold nothing: nobody else knows of them."""
         yield self
 
     def write(self, secrets: Mapping[str, Any]) -> None:
         """Keep nothing."""
 
 
-def _seal(installation: Installation, team_id: int, request_id: int, value: Mapping[str, Any]) -> bytes:
+def seal(installation: Installation, team_id: int, request_id: int, value: Mapping[str, Any]) -> bytes:
+    """Encrypt what a consent needs when the browser is back."""
     return installation.secrets.seal(dict(value), team_id=team_id, owner=f"connect_request/{request_id}", kind="kept")
 
 
-def _open(installation: Installation, team_id: int, request: ConnectRequest) -> dict[str, Any]:
+def unseal(installation: Installation, team_id: int, request: ConnectRequest) -> dict[str, Any]:
+    """Decrypt what was kept for a link. Raises NotFound when nothing is."""
     if request.kept is None:
         raise NotFound("link_not_valid")
     owner = f"connect_request/{request.id}"
     return installation.secrets.open(request.kept, team_id=team_id, owner=owner, kind="kept")
 
 
-def _hash(value: str) -> bytes:
+def hashed(value: str) -> bytes:
+    """Return how a token, a state or a browser is stored."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()

@@ -1,21 +1,58 @@
-"""Connecting a team's CRM with a token, and ending that again. See connecting.py for mailboxes.
+"""Connecting a team's CRM with a token or in the browser, and ending that again. See connecting.py for mailboxes.
 
-The token is tried at the CRM before anything is stored. A company that was connected before is the same connection
-again, with its links and its mirror; another company is a new one, which a team has once the old one was ended (T8).
+The access is tried at the CRM before anything is stored. In the browser the way is that of a mailbox: an
+administrator's one-time link, bound to the browser that uses it; a code that comes without such a link is never
+exchanged (threats.md W7). A company that was connected before is the same connection again, with its links and its
+mirror; another company is a new one, which a team has once the old one was ended (T8).
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from app.errors import Conflict, NotFound, PermanentError, Unsupported
+from app.connecting import (
+    LINK_LIFETIME,
+    Invitation,
+    OpenedLink,
+    Unstored,
+    hashed,
+    opened_link,
+    seal,
+    taken,
+    team_of_link,
+    unseal,
+)
+from app.errors import (
+    AccessRevoked,
+    AdminBlocked,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    PermanentError,
+    ProviderError,
+    Unsupported,
+)
 from app.installation import Installation
-from app.ports import ConnectedCrm, CrmRevoking, CrmSubscribing
-from app.store import crm, crm_connections, links, queue
+from app.model import Member
+from app.ports import ConnectedCrm, CrmConnection, CrmConsent, CrmDirectory, CrmRevoking, CrmSubscribing, PushRequest
+from app.store import connect_requests, crm, crm_connections, links, lookups, queue
+from app.store.connect_requests import ConnectRequest
 from app.store.crm_connections import DISCONNECTED
+from app.store.teams import Team
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedTeam:
+    """Which team's CRM was connected, and which company it leads to."""
+
+    team: Team
+    company: str
+
 
 EMBEDDED = "embedded"  # keeps its records in threadlink's own database, and needs no consent
 
@@ -36,20 +73,181 @@ def connect_with_token(
         known = "; ".join(f"{name}: {meaning}" for name, meaning in consent.options.items())
         raise Unsupported(f"No option of {adapter}: {', '.join(unknown)}. There are: {known}.", provider=adapter)
     connected = consent.connect_with_token(token, options)
-    company = connected.identity.company
     with installation.database.for_team(team_id) as connection:
-        _refuse_second(connection, adapter, company)
-        known_row = crm_connections.of_company(connection, adapter, company)
-        if known_row is None:
-            connection_id = crm.add_connection(connection, team_id, adapter, company, connected.settings)
-            owed: list[int] = []
+        _store(installation, connection, team_id, adapter, connected, None)
+    return connected.identity.company
+
+
+# --- in the browser ---
+
+
+def invite(installation: Installation, team_id: int, member: Member, adapter: str) -> Invitation:
+    """Make a link with which an administrator connects the team's CRM; it is valid once and for an hour.
+
+    Raises NotAllowed (not_administrator), Unsupported for an adapter that is not connected in the browser.
+    """
+    if member.role != "admin":
+        raise NotAllowed("not_administrator")
+    _consent_by_browser(installation, adapter)
+    token, now = secrets.token_urlsafe(32), installation.clock.now()
+    with installation.database.for_team(team_id) as connection:
+        connect_requests.add(
+            connection,
+            team_id,
+            token_hash=hashed(token),
+            member_id=member.id,
+            provider=_name(adapter),
+            kind="team",
+            address="",
+            collaborators=(),
+            history_from=None,
+            expires_at=now + LINK_LIFETIME,
+        )
+    return Invitation(f"{installation.settings.public_base_url}/connect/crm/{token}", now + LINK_LIFETIME)
+
+
+def open_link(installation: Installation, token: str) -> OpenedLink:
+    """Return what a link is for, without using it up. Raises NotFound."""
+    with team_of_link(installation, token_hash=hashed(token)) as (connection, _):
+        request = connect_requests.usable(connection, hashed(token), installation.clock.now())
+        if request is None or adapter_of(request) not in installation.consents:
+            raise NotFound("link_not_valid")
+        return opened_link(connection, request)
+
+
+def start_consent(installation: Installation, token: str, browser: str) -> str:
+    """Bind a link to a browser and return the CRM's page where an administrator gives consent. Raises NotFound."""
+    opened, state = open_link(installation, token), secrets.token_urlsafe(32)
+    adapter = adapter_of(opened.request)
+    consent = _consent_by_browser(installation, adapter)
+    authorization = consent.authorize(redirect_uri(installation, adapter), state)
+    with installation.database.for_team(opened.team.id) as connection:
+        started = connect_requests.start(
+            connection,
+            opened.request.id,
+            browser_hash=hashed(browser),
+            state_hash=hashed(state),
+            kept=seal(installation, opened.team.id, opened.request.id, authorization.kept),
+            auto_link=True,
+            now=installation.clock.now(),
+        )
+    if not started:
+        raise NotFound("link_not_valid")
+    return authorization.url
+
+
+def finish_consent(installation: Installation, adapter: str, args: Mapping[str, str], browser: str) -> ConnectedTeam:
+    """Take what the browser brought back and connect the CRM.
+
+    Raises NotFound for a state that is not this browser's, Conflict (other_company), and the consent's ProviderError.
+    """
+    with team_of_link(installation, state_hash=hashed(args.get("state", ""))) as (connection, team_id):
+        opened = taken(connection, installation, _name(adapter), args.get("state", ""), browser)
+    kept = unseal(installation, team_id, opened.request)
+    connected = installation.consents[adapter].connect(redirect_uri(installation, adapter), args, kept)
+    try:
+        with installation.database.for_team(team_id) as connection:
+            _store(installation, connection, team_id, adapter, connected, opened.member.id)
+            connect_requests.finish(connection, opened.request.id, installation.clock.now())
+    except Conflict:
+        _give_back(installation, team_id, adapter, connected)
+        raise
+    return ConnectedTeam(opened.team, connected.identity.company)
+
+
+def uninstalled(installation: Installation, adapter: str, request: PushRequest) -> None:
+    """Look whether a company that took our access away is still to be reached, and end the connections that are not.
+
+    What the CRM sends is a hint alone. Raises NotificationForged, NotificationMalformed, Unsupported.
+    """
+    consent = installation.consents.get(adapter)
+    if consent is None:
+        raise Unsupported(f"The CRM {adapter} takes no consent.", provider=adapter, operation="read_uninstall")
+    removed = consent.read_uninstall(request)
+    with installation.database.without_team() as connection:
+        found = lookups.crm_connections_of(connection, adapter, removed.company)
+    for team_id, connection_id in found:
+        for each in installation.crm_connections(team_id):
+            if each.id == connection_id and not _is_reached(installation, each):
+                with installation.database.for_team(team_id) as connection:
+                    crm_connections.disconnect(connection, connection_id, "uninstalled")
+                    _audit(installation, connection, team_id, "crm_uninstalled", adapter, None)
+
+
+def redirect_uri(installation: Installation, adapter: str) -> str:
+    """Return where the CRM sends the browser back to, and tells us of removals."""
+    return f"{installation.settings.public_base_url}/connect/crm/{adapter}/callback"
+
+
+def adapter_of(request: ConnectRequest) -> str:
+    """Return which CRM a link connects; "" for a mailbox's link."""
+    kind, _, adapter = request.provider.partition(":")
+    return adapter if kind == "crm" else ""
+
+
+def _name(adapter: str) -> str:
+    return f"crm:{adapter}"
+
+
+def _consent_by_browser(installation: Installation, adapter: str) -> CrmConsent:
+    consent = installation.consents.get(adapter)
+    if consent is None:
+        raise Unsupported(f"The CRM {adapter} is not connected in the browser.", provider=adapter, operation="connect")
+    if not consent.by_browser:  # says what has to be set
+        consent.authorize(redirect_uri(installation, adapter), "")
+    return consent
+
+
+def _is_reached(installation: Installation, crm: CrmConnection) -> bool:
+    try:
+        adapter = installation.open_crm(crm)
+        if isinstance(adapter, CrmDirectory):
+            adapter.users()  # asks the CRM for sure: whose access it is may be remembered
         else:
-            connection_id = known_row.id
-            owed = crm_connections.connect_again(connection, connection_id, connected.settings)
-        installation.secrets.store_connection(connection, team_id, connection_id, connected.secrets)
-        _begin(connection, team_id, connection_id, owed)
-        _audit(installation, connection, team_id, "connect_crm", adapter, connected)
-    return company
+            adapter.who_am_i()
+    except (AccessRevoked, AdminBlocked):
+        return False
+    except ProviderError:
+        return True  # not known now; the next call that is refused tells
+    return True
+
+
+def _give_back(installation: Installation, team_id: int, adapter: str, connected: ConnectedCrm) -> None:
+    """End a consent that came to nothing; best effort."""
+    held = CrmConnection(
+        0, team_id, "", adapter, connected.identity.company, Unstored(connected.secrets), connected.settings
+    )
+    try:
+        opened = installation.open_crm(held)
+        if isinstance(opened, CrmRevoking):
+            opened.revoke()
+    except ProviderError:
+        return
+
+
+# --- either way ---
+
+
+def _store(
+    installation: Installation,
+    connection: sa.Connection,
+    team_id: int,
+    adapter: str,
+    connected: ConnectedCrm,
+    member_id: int | None,
+) -> None:
+    company = connected.identity.company
+    _refuse_second(connection, adapter, company)
+    known = crm_connections.of_company(connection, adapter, company)
+    if known is None:
+        connection_id = crm.add_connection(connection, team_id, adapter, company, connected.settings)
+        owed: list[int] = []
+    else:
+        connection_id = known.id
+        owed = crm_connections.connect_again(connection, connection_id, connected.settings)
+    installation.secrets.store_connection(connection, team_id, connection_id, connected.secrets)
+    _begin(connection, team_id, connection_id, owed)
+    _audit(installation, connection, team_id, "connect_crm", adapter, connected, member_id)
 
 
 def connect_embedded(installation: Installation, team_id: int) -> None:
@@ -107,8 +305,13 @@ def _audit(
     action: str,
     adapter: str,
     connected: ConnectedCrm | None,
+    member_id: int | None = None,
 ) -> None:
     detail: dict[str, Any] = {"adapter": adapter}
     if connected is not None:
         detail["company"] = connected.identity.company
-    links.audit(connection, team_id, [{"at": installation.clock.now(), "action": action, "detail": detail}])
+    links.audit(
+        connection,
+        team_id,
+        [{"at": installation.clock.now(), "member_id": member_id, "action": action, "detail": detail}],
+    )

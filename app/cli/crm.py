@@ -11,8 +11,9 @@ import click
 
 from app import connecting_crm, crm_seed, registry
 from app import crm_new as packages
-from app.cli.choosing import team_of, team_option
+from app.cli.choosing import as_member, member_of, team_of, team_option
 from app.cli.frame import Answer, Group, opened, table
+from app.installation import Installation
 from app.ports import CrmRecords
 from app.store import crm as crm_rows
 from app.store import mirror as mirror_rows
@@ -28,15 +29,23 @@ def crm() -> None:
 @click.argument("adapter", type=click.Choice(registry.names(registry.CRM)))
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="What the CRM wants to know besides.")
 @click.option("--token-stdin", is_flag=True, help="Read the token from standard input instead of asking for it.")
+@click.option("--browser", is_flag=True, help="Make a link with which an administrator connects it in the browser.")
+@as_member
 @team_option
-def connect_crm(adapter: str, options: tuple[str, ...], token_stdin: bool, team: str | None) -> Answer:
+def connect_crm(
+    adapter: str, options: tuple[str, ...], token_stdin: bool, browser: bool, member: str | None, team: str | None
+) -> Answer:
     """Give a team its CRM; `embedded` is a small one in threadlink's own database, every other asks for a token.
 
-    The token is tried at once and stored encrypted.
+    The token is tried at once and stored encrypted. With --browser, `--as` an administrator, it prints a one-time link.
     """
     given = dict(_name_and_value(option) for option in options)
+    if browser and (given or token_stdin):
+        raise click.UsageError("With --browser the CRM asks in the browser: leave --option and --token-stdin away.")
     with opened() as installation:
         team_id = team_of(installation, team)
+        if browser:
+            return _invited(installation, team_id, adapter, member)
         if adapter not in installation.consents:
             if given or token_stdin:
                 raise click.UsageError(f"The CRM {adapter} takes neither a token nor options.")
@@ -46,6 +55,14 @@ def connect_crm(adapter: str, options: tuple[str, ...], token_stdin: bool, team:
         company = connecting_crm.connect_with_token(installation, team_id, adapter, token.strip(), given)
     line = f"Connected the CRM {adapter} of {company}; its people and items are being read."
     return Answer({"connected": adapter, "company": company}, [line])
+
+
+def _invited(installation: Installation, team_id: int, adapter: str, member: str | None) -> Answer:
+    with installation.database.for_team(team_id) as connection:
+        administrator = member_of(connection, member)
+    invitation = connecting_crm.invite(installation, team_id, administrator, adapter)
+    document = {"url": invitation.url, "expires_at": invitation.expires_at.isoformat()}
+    return Answer(document, [f"Open this once, within an hour: {invitation.url}"])
 
 
 @crm.command("status")

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, health, webhooks
+from app.web import api, connect, connect_crm, health, webhooks
 from app.web.security import hardening
 from app.web.wording import browser_locale, words
 
@@ -69,6 +69,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(webhooks.blueprint(installation))
     if "pages" in parts:
         flask.register_blueprint(connect.blueprint(installation))
+        flask.register_blueprint(connect_crm.blueprint(installation))
         flask.register_blueprint(api.blueprint(installation))
     flask.after_request(hardening(is_https=settings.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)

@@ -1,0 +1,179 @@
+"""A CRM connected in the browser: an administrator's one-time link, consent at the simulated Pipedrive, its removal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from werkzeug.test import Client, TestResponse
+
+from app import connecting, connecting_crm, sync
+from app.bootstrap import create_app, open_installation
+from app.errors import NotAllowed, Unsupported
+from app.installation import Installation
+from app.model import Member
+from app.settings import load_settings
+from app.store import crm, teams
+from app.testing.fakes import SteppedClock
+from connectors.crm.pipedrive.simulator import PipedriveSimulator
+from connectors.crm.pipedrive.simulator_oauth import CLIENT_ID, CLIENT_SECRET
+
+pytestmark = pytest.mark.integration
+
+ORIGIN = "https://threadlink.test"
+
+
+@dataclass
+class Desk:
+    """An administrator with a browser, a team, and Pipedrive."""
+
+    installation: Installation
+    pipedrive: PipedriveSimulator
+    team_id: int
+    members: dict[str, Member]
+    client: Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = self.browser()
+
+    def browser(self) -> Client:
+        return create_app(self.installation).test_client()
+
+    def invite(self, who: str = "admin") -> str:
+        invited = connecting_crm.invite(self.installation, self.team_id, self.members[who], "pipedrive")
+        return urlsplit(invited.url).path
+
+    def get(self, url: str, client: Client | None = None) -> TestResponse:
+        return (client or self.client).get(url, base_url=ORIGIN)
+
+    def post(self, path: str, client: Client | None = None, origin: str = ORIGIN) -> TestResponse:
+        return (client or self.client).post(path, base_url=ORIGIN, headers={"Origin": origin})
+
+    def consent(self, path: str) -> str:
+        """Open the link, press the button, agree at Pipedrive; return where the browser is sent."""
+        assert self.get(path).status_code == 200
+        away = self.post(path)
+        assert away.status_code == 303
+        back = urlsplit(self.pipedrive.consent(away.headers["Location"]))
+        return f"{back.path}?{back.query}"
+
+    def connections(self) -> list[tuple[str, str, str]]:
+        with self.installation.database.for_team(self.team_id) as connection:
+            return [(row.adapter, row.company, row.state) for row in crm.connections(connection)]
+
+    def uninstall(self, secret: str = CLIENT_SECRET, **body: object) -> int:
+        basic = base64.b64encode(f"{CLIENT_ID}:{secret}".encode()).decode()
+        return self.client.delete(
+            "/connect/crm/pipedrive/callback",
+            base_url=ORIGIN,
+            headers={"Authorization": f"Basic {basic}"},
+            data=json.dumps({"company_id": int(self.pipedrive.company), "user_id": 1, **body}),
+        ).status_code
+
+
+@pytest.fixture
+def desk(database_url: str, team: Callable[..., int]) -> Iterator[Desk]:
+    clock, simulator = SteppedClock(), PipedriveSimulator()
+    environ = simulator.start(clock)
+    settings = load_settings(public_base_url=ORIGIN, encryption_keys=Fernet.generate_key().decode())
+    installation = open_installation(settings, database_url, clock=clock, environ=environ)
+    team_id = team("Northwind")
+    with installation.database.for_team(team_id) as connection:
+        teams.add_member(connection, team_id, "Ada", "ada@northwind.test", "admin")
+        teams.add_member(connection, team_id, "Can", "can@northwind.test", "member")
+        members = {member.role: member for member in teams.members(connection)}
+    yield Desk(installation, simulator, team_id, members)
+    installation.database.close()
+    simulator.stop()
+
+
+def test_an_administrators_link_connects_the_company_that_agreed(desk: Desk) -> None:
+    done = desk.get(desk.consent(desk.invite()))
+    assert done.status_code == 200
+    assert desk.pipedrive.company in done.get_data(as_text=True)
+    assert desk.connections() == [("pipedrive", desk.pipedrive.company, "live")]
+    desk.pipedrive.put_person("p1", "Bea", ["bea@acme.test"])
+    sync.refresh_mirror(desk.installation, desk.team_id, max_age_s=0)
+    with desk.installation.database.for_team(desk.team_id) as connection:
+        assert connection.execute(sa.text("SELECT address FROM mirror_address")).scalars().all() == ["bea@acme.test"]
+        secrets = connection.execute(sa.text("SELECT ciphertext FROM crm_connection")).scalar_one()
+    assert b"refresh_token" not in bytes(secrets)
+
+
+def test_a_link_is_good_once_and_for_one_browser(desk: Desk) -> None:
+    path = desk.invite()
+    back = desk.consent(path)
+    stranger = desk.browser()
+    assert desk.post(path, stranger).status_code == 404
+    assert desk.get(back, stranger).status_code == 404
+    assert desk.connections() == []
+    assert desk.get(back).status_code == 200
+    assert [desk.get(each).status_code for each in (back, path)] == [404, 404]
+
+
+def test_another_site_cannot_press_the_button(desk: Desk) -> None:
+    path = desk.invite()
+    assert desk.post(path, origin="https://evil.test").status_code == 403
+    assert desk.get(path).status_code == 200
+
+
+def test_only_an_administrator_makes_a_link(desk: Desk) -> None:
+    with pytest.raises(NotAllowed):
+        desk.invite("member")
+
+
+def test_a_crm_that_is_not_connected_in_the_browser_says_so(desk: Desk) -> None:
+    for adapter in ("tryton", "embedded"):
+        with pytest.raises(Unsupported):
+            connecting_crm.invite(desk.installation, desk.team_id, desk.members["admin"], adapter)
+
+
+def test_an_installation_without_our_link_exchanges_no_code(desk: Desk) -> None:
+    away = desk.post(desk.invite()).headers["Location"]
+    code = dict(part.split("=") for part in urlsplit(desk.pipedrive.consent(away)).query.split("&"))["code"]
+    answer = desk.get(f"/connect/crm/pipedrive/callback?code={code}")
+    assert answer.status_code == 200
+    assert "threadlink crm connect pipedrive --browser" in answer.get_data(as_text=True)
+    assert desk.connections() == []
+
+
+def test_a_refusal_at_the_crm_connects_nothing(desk: Desk) -> None:
+    desk.pipedrive.fault("consent_refused")
+    assert desk.get(desk.consent(desk.invite())).status_code == 403
+    assert desk.connections() == []
+
+
+def test_another_company_is_refused_and_its_consent_given_back(desk: Desk) -> None:
+    assert desk.get(desk.consent(desk.invite())).status_code == 200
+    other = desk.pipedrive.add_company("globex")
+    path = desk.invite()
+    away = desk.post(path).headers["Location"]
+    back = urlsplit(desk.pipedrive.consent(away, "globex"))
+    assert desk.get(f"{back.path}?{back.query}").status_code == 409
+    assert desk.connections() == [("pipedrive", desk.pipedrive.company, "live")]
+    assert other.company != desk.pipedrive.company
+
+
+def test_a_removed_app_ends_the_connection_and_links_stay(desk: Desk) -> None:
+    desk.get(desk.consent(desk.invite()))
+    assert desk.uninstall("wrong") == 401
+    assert desk.uninstall() == 200  # the access still works: whatever sent this was wrong
+    assert desk.connections()[0][2] == "live"
+    desk.pipedrive.fault("grant_revoked")
+    assert desk.uninstall(company_id="nonsense") == 400
+    assert desk.uninstall() == 200
+    assert desk.connections()[0][2] == "disconnected"
+
+
+def test_a_crms_link_is_no_mailboxs_link(desk: Desk) -> None:
+    token = desk.invite().rpartition("/")[2]
+    assert desk.get(f"/connect/{token}").status_code == 404
+    invited = connecting.invite(desk.installation, desk.team_id, desk.members["admin"], "gmail")
+    assert desk.get(f"/connect/crm/{invited.url.rpartition('/')[2]}").status_code == 404
+    assert desk.get("/connect/crm/unknown/callback?state=x").status_code == 404
