@@ -27,8 +27,9 @@ from connectors.crm.pipedrive.consent import MODES, identity_of
 from connectors.crm.pipedrive.failures import PROVIDER
 from connectors.crm.pipedrive.records import PipedriveRecords
 from connectors.crm.pipedrive.settings import PipedriveSettings
+from connectors.crm.pipedrive.smart_bcc import SmartBcc
 from connectors.crm.pipedrive.webhooks import PipedriveWebhooks
-from connectors.crm.pipedrive.writing import THREAD_STAYS, PipedriveWriting
+from connectors.crm.pipedrive.writing import MAIL_MAY_DOUBLE, MAIL_STAYS, THREAD_STAYS, PipedriveWriting
 from connectors.crm.words import addresses_of, line, words
 
 MAX_HITS = 100
@@ -69,11 +70,12 @@ class PipedriveCrm:
         self._changes = PipedriveChanges(
             self._api, self._records, clock, connection.id, kinds, groups=groups, catch_up_s=settings.catch_up_s
         )
-        self._writing = PipedriveWriting(self._api, str(mode), public_base_url)
+        self._writing = PipedriveWriting(self._api, str(mode), public_base_url, SmartBcc(settings))
         self._webhooks = PipedriveWebhooks(self._api, connection.credentials, connection.public_id, connection.company)
         missing = {"deleted_leads": LEADS_LAG}
         missing |= {"unlink": THREAD_STAYS} if mode == "native_thread" else {}
-        missing |= {"several_persons": ONE_PERSON} if mode != "activity" else {}
+        missing |= {"unlink": MAIL_STAYS, "once": MAIL_MAY_DOUBLE} if mode == "smart_bcc" else {}
+        missing |= {"several_persons": ONE_PERSON} if mode in {"note", "native_thread"} else {}
         missing |= {} if has_projects else {"projects": NO_PROJECTS}
         self.capabilities = CrmCapabilities(kinds=kinds, webhooks=True, read_through=True, missing=missing)
 

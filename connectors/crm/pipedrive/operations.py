@@ -57,6 +57,7 @@ PROJECT_ACTIVITIES = Operation("project_activities", "GET", 1, "/projects/{id}/a
 ADD_ACTIVITY = Operation("add_activity", "POST", 2, "/activities", 5)
 UPDATE_ACTIVITY = Operation("update_activity", "PATCH", 2, "/activities/{id}", 5)
 DELETE_ACTIVITY = Operation("delete_activity", "DELETE", 2, "/activities/{id}", 3)
+MAIL_OF_DEAL = Operation("mail_of_deal", "GET", 1, "/deals/{id}/mailMessages", 20)
 MAIL_OF_PERSON = Operation("mail_of_person", "GET", 1, "/persons/{id}/mailMessages", 20)
 MAIL_OF_DEAL = Operation("mail_of_deal", "GET", 1, "/deals/{id}/mailMessages", 20)
 THREAD = Operation("thread", "GET", 1, "/mailbox/mailThreads/{id}", 20)

@@ -31,9 +31,16 @@ class PipedriveSettings(BaseSettings):
     revoke_url: str = Field(
         default="https://oauth.pipedrive.com/oauth/revoke", description="Pipedrive's revocation endpoint."
     )
-    write_mode: Literal["note", "activity", "native_thread"] = Field(
+    write_mode: Literal["note", "activity", "native_thread", "smart_bcc"] = Field(
         default="note",
-        description="How a linked conversation is shown: note, activity or native_thread.",
+        description="How a linked conversation is shown: note, activity, native_thread or smart_bcc.",
+    )
+    smtp_server: SecretStr = Field(
+        default=SecretStr(""),
+        description="SMTP server for the mode smart_bcc: smtp://name:password@host:587 (STARTTLS) or smtps://…:465.",
+    )
+    mail_from: str = Field(
+        default="", description="Address the mode smart_bcc mails from; a Pipedrive user must have registered it."
     )
     daily_tokens: int = Field(
         default=30_000,
@@ -54,6 +61,26 @@ class PipedriveSettings(BaseSettings):
     )
     page_size: int = Field(default=500, ge=1, le=500, description="Records asked for in one page.")
     timeout_s: int = Field(default=15, ge=1, le=300, description="Seconds Pipedrive may take to answer.")
+
+    @field_validator("smtp_server")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        try:
+            parts = urlsplit(text)
+            is_server = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_server = False
+        if text and not is_server:
+            raise ValueError("must be smtp://… or smtps://…")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_mailbox(cls, value: str) -> str:
+        if value and (not value.isascii() or value.count("@") != 1 or any(c in value for c in " <>,;\r\n")):
+            raise ValueError("must be one address")
+        return value
 
     @field_validator("api_url", "authorize_url", "token_url", "revoke_url")
     @classmethod

@@ -20,7 +20,7 @@ from connectors.crm.pipedrive.simulator_answers import CLOUDFLARE_PAGE, Asked, R
 from connectors.crm.pipedrive.simulator_faults import AT_ONCE, FAULTS
 from connectors.crm.pipedrive.simulator_html import text_of
 from connectors.crm.pipedrive.simulator_limits import Meter
-from connectors.crm.pipedrive.simulator_mail import put_thread
+from connectors.crm.pipedrive.simulator_mail import put_thread, take_in
 from connectors.crm.pipedrive.simulator_oauth import CLIENT_ID, CLIENT_SECRET, Grants, back_to
 from connectors.crm.pipedrive.simulator_records import Change, Company
 from connectors.crm.pipedrive.simulator_v2 import Route
@@ -150,6 +150,11 @@ class SimulatedCompany:
         """Let Pipedrive's own sync bring a mail thread; return its id."""
         with self._lock:
             return put_thread(self.records, subject, message_ids, addresses, at=at)
+
+    def receive_mail(self, address: str, raw: bytes) -> int | None:
+        """Take a mail to an item's Smart Bcc address; return the thread it became, None when it is not taken."""
+        with self._lock:
+            return take_in(self.records, address, raw)
 
 
 class PipedriveSimulator(SimulatedCompany):

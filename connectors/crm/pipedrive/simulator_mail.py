@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from email import message_from_bytes, policy
 
 from connectors.crm.pipedrive.simulator_answers import Asked, RefusedError, not_found, page_by_start, success
 from connectors.crm.pipedrive.simulator_records import Company, Record
@@ -30,6 +31,32 @@ def put_thread(
     ]
     fields = {"messages": messages, "addresses": tuple(addresses)}
     return int(company.add("thread", subject, by_api=False, add_time=at, fields=fields).id)
+
+
+def take_in(company: Company, address: str, raw: bytes) -> int | None:
+    """Take a mail to an item's Smart Bcc address: on the deal or lead, as a thread; None when it is not taken.
+
+    Only from an address that a user has. Recipients whom nobody knows become persons.
+    """
+    mail = message_from_bytes(raw, policy=policy.default)
+    sender = mail["From"].addresses[0].addr_spec.lower()
+    user = next((user for user in company.users.values() if user.email.lower() == sender), None)
+    to = address.partition("@")[0]
+    for kind in ("deal", "lead"):
+        for record in company.standing(kind):
+            if user is None or not to.endswith(f"+{kind}{record.id}"):
+                continue
+            recipients = [each.addr_spec for each in mail["To"].addresses]
+            for recipient in recipients:
+                known = {held.lower() for person in company.standing("person") for held in person.emails}
+                if recipient.lower() not in known | {sender}:
+                    company.add("person", recipient, by_api=False, emails=[recipient])
+            message = {"id": 1, "mua_message_id": mail["Message-ID"], "from": sender, "at": mail["Date"].datetime}
+            fields = {"messages": [message], "addresses": (sender, *recipients), "text": mail.get_content()}
+            links = {f"{kind}_id": record.id}
+            thread = company.add("thread", str(mail["Subject"]), by_api=False, links=links, fields=fields)
+            return int(thread.id)
+    return None
 
 
 def _party(company: Company, address: str, number: int) -> Json:

@@ -1,7 +1,7 @@
-"""Showing a conversation on Pipedrive's records: as a note, as an activity, or by linking the thread its own sync has.
+"""Showing a conversation on Pipedrive's records: as a note, an activity, its own sync's thread, or by mail.
 
-What was written is named by its kind and id (note/5, activity/7, thread/9), so a team may change the mode: what stands
-already is brought up to date as what it is.
+What was written is named by its kind and id (note/5, activity/7, thread/9, mail/ and the messages sent), so a team may
+change the mode: what stands already is brought up to date as what it is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from app.ports import LinkWrite, WrittenLink
 from connectors.crm.pipedrive import mapping, note, operations
 from connectors.crm.pipedrive.api import Json, PipedriveApi
 from connectors.crm.pipedrive.failures import PROVIDER
+from connectors.crm.pipedrive.smart_bcc import KEY_CHARS, SmartBcc, key_of, message_id
 
 ITEM_FIELDS: Mapping[str, str] = {"deal": "deal_id", "lead": "lead_id", "project": "project_id"}
+_HEX = frozenset("0123456789abcdef")
 MARKER_LIMIT = 100  # notes asked for at once when our own is looked for, the newest first
 MAX_PERSONS_ASKED = 3  # whose mail is looked through for a thread: 20 tokens each
 
+MAIL_STAYS = "Mail that went to Smart Bcc is deleted in Pipedrive, on the item."
+MAIL_MAY_DOUBLE = "Pipedrive shows arrived mail late: a mail whose answer was lost may be there twice."
 THREAD_STAYS = (
     "Pipedrive's API cannot take a mail thread off a deal or lead: unlink it in Pipedrive, on the mail conversation."
 )
@@ -28,10 +32,11 @@ THREAD_STAYS = (
 class PipedriveWriting:
     """Writes, finds and removes what shows a conversation."""
 
-    def __init__(self, api: PipedriveApi, mode: str, home: str) -> None:
+    def __init__(self, api: PipedriveApi, mode: str, home: str, smart_bcc: SmartBcc) -> None:
         self._api = api
         self._mode = mode
         self._home = home
+        self._smart_bcc = smart_bcc
 
     def find(self, write: LinkWrite) -> WrittenLink | None:
         """Look for our own marker on the item, in what this mode writes."""
@@ -41,6 +46,8 @@ class PipedriveWriting:
             return WrittenLink(f"thread/{thread}")
         if self._mode == "activity":
             return self._find_activity(write)
+        if self._mails(write.item):
+            return self._find_mail(write)
         params = {_field(write.item): write.item.external_id, "sort": "add_time DESC"}
         for rows, _ in self._api.pages(operations.NOTES, params=params, limit=MARKER_LIMIT):
             for row in rows:
@@ -53,6 +60,8 @@ class PipedriveWriting:
         _refuse_unknown(write.item)
         if self._mode == "native_thread" and (thread := self._thread(write)):
             return self._link_thread(thread, write.item)
+        if self._mails(write.item):
+            return self._mail(write, [])
         if self._mode == "activity":
             return _written("activity", self._api.data(operations.ADD_ACTIVITY, body=self._activity(write)))
         return _written("note", self._api.data(operations.ADD_NOTE, body=self._note(write)))
@@ -63,6 +72,8 @@ class PipedriveWriting:
         kind, external_id = _read(written)
         if kind == "thread":
             return self._link_thread(external_id, write.item)
+        if kind == "mail":
+            return self._mail(write, _keys(external_id))
         if kind == "activity":
             return _written(
                 "activity", self._api.data(operations.UPDATE_ACTIVITY, external_id, body=self._activity(write))
@@ -74,6 +85,8 @@ class PipedriveWriting:
         kind, external_id = _read(written)
         if kind == "thread":
             raise Unsupported(THREAD_STAYS, provider=PROVIDER, operation="remove_link")
+        if kind == "mail":
+            raise Unsupported(MAIL_STAYS, provider=PROVIDER, operation="remove_link")
         try:
             self._api.call(operations.DELETE_ACTIVITY if kind == "activity" else operations.DELETE_NOTE, external_id)
         except Gone:
@@ -125,6 +138,39 @@ class PipedriveWriting:
                     return _written("activity", row)
         return None
 
+    # --- mail to an item's Smart Bcc address ---
+
+    def _mails(self, item: ItemRef) -> bool:
+        """Whether the item is one that mail goes to: projects have no address, and get a note."""
+        return self._mode == "smart_bcc" and item.kind != "project"
+
+    def _mail(self, write: LinkWrite, sent: list[str]) -> WrittenLink:
+        keys = self._smart_bcc.send(write, self._address(write.item), sent)
+        return WrittenLink(f"mail/{''.join(keys)}")
+
+    def _address(self, item: ItemRef) -> str:
+        """Return the item's own Smart Bcc address. Raises Gone for an item that is deleted."""
+        if item.kind == "deal":
+            params = {"include_fields": "smart_bcc_email"}
+            found = self._api.data(operations.DEAL, item.external_id, params=params).get("smart_bcc_email")
+        else:
+            found = self._api.data(operations.LEAD, item.external_id).get("cc_email")
+        if not isinstance(found, str) or found.count("@") != 1 or not found.isascii() or len(found) > 320:
+            raise Rejected("Pipedrive names no Smart Bcc address.", provider=PROVIDER, operation="write_link")
+        return found
+
+    def _find_mail(self, write: LinkWrite) -> WrittenLink | None:
+        """Look for our own mail on a deal; leads do not show theirs."""
+        if write.item.kind != "deal":
+            return None
+        wanted = {message_id(write.note.marker, each).strip("<>"): key_of(each) for each in write.note.messages}
+        found = []
+        for rows, _ in self._api.pages(operations.MAIL_OF_DEAL, write.item.external_id, limit=MARKER_LIMIT):
+            mails = [row["data"] for row in rows if isinstance(row.get("data"), dict)]
+            held = {str(mail.get("mua_message_id") or "").strip("<>") for mail in mails}
+            found += [key for name, key in wanted.items() if name in held]
+        return WrittenLink(f"mail/{''.join(found)}") if found else None
+
     # --- threads of Pipedrive's own mail sync ---
 
     def _thread(self, write: LinkWrite) -> str | None:
@@ -175,6 +221,12 @@ def _written(kind: str, row: Json) -> WrittenLink:
 
 def _read(written: WrittenLink) -> tuple[str, str]:
     kind, _, external_id = written.external_id.partition("/")
+    if kind == "mail" and len(external_id) % KEY_CHARS == 0 and set(external_id) <= _HEX:
+        return kind, external_id
     if kind not in {"note", "activity", "thread"} or not mapping.is_id("note", external_id):
         raise Gone("Pipedrive holds nothing by this name.", provider=PROVIDER, operation="update_link")
     return kind, external_id
+
+
+def _keys(joined: str) -> list[str]:
+    return [joined[at : at + KEY_CHARS] for at in range(0, len(joined), KEY_CHARS)]
