@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from app.errors import Conflict, CursorExpired
+from app.model import ItemRef
 from app.ports import Clock, CrmAdapter, CrmChanges, CrmConnection, CrmDirectory, CrmRereading
 from app.store import crm_connections
 from app.store import mirror as rows
@@ -152,6 +153,19 @@ def read_users(database: Database, adapter: CrmAdapter, crm: CrmConnection, cloc
     users = adapter.users()
     with database.for_team(crm.team_id) as connection:
         crm_connections.write_users(connection, crm, users, clock.now())
+
+
+def verify(
+    database: Database, adapter: CrmAdapter, crm: CrmConnection, ref: ItemRef, *, follow: Follow | None = None
+) -> bool:
+    """Ask the CRM whether an item is still there, and mirror what it says; links follow one that was deleted."""
+    with database.for_team(crm.team_id) as connection:
+        cursor, known = rows.age(connection, crm.id).cursor, rows.item(connection, ref)
+    now = adapter.get(ref)
+    found = now if now is not None or known is None else replace(known, state="deleted")
+    if found is not None:
+        _write(database, crm, CrmChanges(cursor or "", items=(found,)), cursor, follow)
+    return now is not None and now.state != "deleted"
 
 
 def _write(

@@ -17,8 +17,10 @@ from app import deciding, links
 from app.accounts import audit
 from app.acting import Acting, Seen, see
 from app.errors import Conflict, NotFound
+from app.installation import Installation
 from app.linking.decide import decide
 from app.links import BulkResult
+from app.mirror import Follow
 from app.model import ITEM_KINDS, Conversation, DecisionInput, Item, ItemRef, Member
 from app.store import mirror
 from app.store import offers as rows
@@ -42,6 +44,17 @@ def make(connection: sa.Connection, team_id: int, changed: Changed, now: datetim
     persons = [ref for ref in changed.created if ref.kind == "person"]
     items |= {item.ref for item in mirror.items_of_persons(connection, persons) if item.state == "open"}
     rows.make(connection, team_id, items, now)
+
+
+def following(installation: Installation, team_id: int) -> Follow:
+    """Return what follows a change of the mirror, in its transaction: links go with their items, offers are made."""
+
+    def follow(connection: sa.Connection, changed: Changed) -> None:
+        now = installation.clock.now()
+        links.follow_items(connection, team_id, changed, now)
+        make(connection, team_id, changed, now)
+
+    return follow
 
 
 def standing(connection: sa.Connection, member: Member) -> list[Standing]:

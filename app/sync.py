@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import crm_calls, ingest, links, mirror, offers
+from app import crm_calls, ingest, mirror, offers
 from app.crash_points import crash_point
 from app.errors import Conflict, CrmRests, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
@@ -31,7 +31,6 @@ from app.ports import (
 )
 from app.store import accounts, crm_connections, discovered, queue
 from app.store import mirror as mirror_rows
-from app.store.mirror import Changed
 
 # A provider's index may lag its notification: ask again after 2, 5, 15 and 60 seconds, then leave it to the poll.
 LAG_WAITS_S = (2, 5, 15, 60)
@@ -116,7 +115,7 @@ def _catch_up(installation: Installation, crm: CrmConnection) -> None:
             adapter,
             crm,
             installation.clock,
-            follow=_follow(installation, crm.team_id),
+            follow=offers.following(installation, crm.team_id),
             until=now + CATCH_UP_FOR,
         )
     if age.refreshed_at is not None:
@@ -127,7 +126,7 @@ def _catch_up(installation: Installation, crm: CrmConnection) -> None:
 
 
 def _read_to_the_end(installation: Installation, crm: CrmConnection, max_age_s: int) -> None:
-    database, follow = installation.database, _follow(installation, crm.team_id)
+    database, follow = installation.database, offers.following(installation, crm.team_id)
     with database.for_team(crm.team_id) as connection:
         crm_connections.take(connection, crm.id)
         crm_connections.forget_events(connection, crm.id, installation.clock.now())
@@ -154,19 +153,10 @@ def _look_up(
             continue
         try:
             with crm_calls.calling(installation, crm) as adapter:
-                follow = _follow(installation, team_id)
+                follow = offers.following(installation, team_id)
                 mirror.look_up(installation.database, adapter, crm, installation.clock, unknown, follow=follow)
         except (ProviderError, Conflict, CrmRests):
             continue
-
-
-def _follow(installation: Installation, team_id: int) -> mirror.Follow:
-    def follow(connection: sa.Connection, changed: Changed) -> None:
-        now = installation.clock.now()
-        links.follow_items(connection, team_id, changed, now)
-        offers.make(connection, team_id, changed, now)
-
-    return follow
 
 
 def audit_account(installation: Installation, team_id: int, account_id: int, window: timedelta) -> int:

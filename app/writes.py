@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import crm_calls
+from app import crm_calls, mirror, offers
 from app.crash_points import crash_point
 from app.errors import AccessRevoked, Gone
 from app.installation import Installation
@@ -22,6 +22,10 @@ from app.linking.visibility import note_messages
 from app.model import Conversation, ConversationNote
 from app.ports import CrmAdapter, LinkWrite, WrittenLink
 from app.store import accounts, conversations, crm, crm_connections, teams
+from app.store import mirror as mirror_rows
+
+# What the mirror says of an item is taken for true this long; older, the CRM is asked before the first note.
+MIRROR_SERVES = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,25 @@ def bring_up_to_date(installation: Installation, team_id: int, write_id: int) ->
                 raise AccessRevoked(provider=row.adapter, operation="write_link")
             crm_connection = installation.crm_connection(row)
             adapter = call.enter_context(crm_calls.calling(installation, crm_connection, breaker))
+            is_stale = _is_stale(connection, row.id, now)
             crm.intend(connection, write_id)
             crash_point("write.before_intent_committed")
         crash_point("write.intent_committed")
+        if is_stale and plan.write is not None and not note.written_id:
+            follow = offers.following(installation, team_id)
+            if not mirror.verify(installation.database, adapter, crm_connection, note.ref, follow=follow):
+                return installation.clock.now()  # the link ended with its item: there is nothing to write any more
         written, reads = _apply(adapter, plan)
         crash_point("write.answered")
     with installation.database.for_team(team_id) as connection:
         again = _settle(connection, plan, written, installation.clock.now(), reads=reads, writes=1)
         crash_point("write.before_outcome_committed")
     return installation.clock.now() if again else None
+
+
+def _is_stale(connection: sa.Connection, connection_id: int, now: datetime) -> bool:
+    refreshed_at = mirror_rows.age(connection, connection_id).refreshed_at
+    return refreshed_at is None or now - refreshed_at > MIRROR_SERVES
 
 
 def _plan(connection: sa.Connection, installation: Installation, note: crm.CrmWrite) -> Plan:

@@ -512,3 +512,28 @@ def test_a_note_says_where_it_leads_and_in_which_language(office: Office, monkey
     assert write.note.url == f"https://threadlink.test/conversations/{public_id}"
     assert (write.note.locale, write.note.marker, write.note.people) == ("tr", owed.marker, (("Bea", "bea@acme.test"),))
     assert replace(write.note, messages=()).subject == "Offer 1"
+
+
+def test_an_item_is_looked_for_before_the_first_note_when_the_mirror_is_old(office: Office) -> None:
+    owed = linked(office)
+    office.crm.delete("deal", "d1")
+    office.clock.step(hours=2)
+    assert bring(office, owed.id) is not None
+    assert office.rows("SELECT removed_why FROM link WHERE is_primary") == [("item_deleted",)]
+    bring(office, owed.id)
+    assert office.notes() == []
+    assert the(office).error == ""
+
+
+def test_an_item_that_is_there_costs_an_old_mirror_one_look(office: Office) -> None:
+    owed = linked(office)
+    office.clock.step(hours=2)
+    asked = []
+    get = office.crm.get
+    office.crm.get = lambda ref: asked.append(ref) or get(ref)  # type: ignore[method-assign,func-returns-value]
+    assert bring(office, owed.id) is None
+    assert len(office.notes()) == 1
+    assert asked == [owed.ref]
+    grow(office)
+    bring(office, owed.id)
+    assert asked == [owed.ref]  # a note that stands is brought up to date as it is
