@@ -17,12 +17,14 @@ from app.explain import explain
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Member
-from app.store import accounts, crm, figures
+from app.store import accounts, crm, figures, mirror
 from app.store.account_health import AccountHealth, health_of_accounts
+from app.store.crm_connections import DISCONNECTED
 
 # A poll that was due and did not happen: two periods, so that a running one is not called late.
 LATE_POLLS = 2
 OLDEST_PENDING = timedelta(minutes=15)
+CRM_DATA_OLD = timedelta(hours=2)
 FOUND_BY_POLL_LIMIT = 0.2
 MOST_FOUND = 20
 LONGEST_QUERY = 200
@@ -82,11 +84,20 @@ def installation_findings(connection: sa.Connection, now: datetime) -> Iterator[
         )
 
 
-def crm_findings(connection: sa.Connection) -> Iterator[Finding]:
-    """Yield what is wrong with the team's CRM connections."""
+def crm_findings(connection: sa.Connection, now: datetime) -> Iterator[Finding]:
+    """Name what is wrong with the team's CRM, and how far its first load is or how old its data."""
     for row in crm.connections(connection):
+        if row.state == DISCONNECTED:
+            continue
+        about, age = f"CRM {row.adapter}", mirror.age(connection, row.id)
         if row.state != "live":
-            yield Finding(f"CRM {row.adapter}", row.state, row.state_reason or "The CRM does not answer.")
+            yield Finding(about, "crm_trouble", f"{row.state_reason or row.state}: it is asked again; nothing is lost.")
+        if age.refreshed_at is None:
+            text = f"The first load goes on: {age.records:,} records so far. Mail is linked to what is there."
+            yield Finding(about, "crm_loading", text)
+        elif now - age.refreshed_at > CRM_DATA_OLD:
+            text = f"Its data is from {age.refreshed_at:%Y-%m-%d %H:%M} UTC: mail is linked to what was true then."
+            yield Finding(about, "crm_data_old", text)
 
 
 def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealth], list[Finding]]:
@@ -94,7 +105,7 @@ def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealt
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
         healths = health_of_accounts(connection)
-        findings = [*crm_findings(connection), *installation_findings(connection, now)]
+        findings = [*crm_findings(connection, now), *installation_findings(connection, now)]
     for health in healths:
         findings += account_findings(health, now, installation.settings.poll_quiet_s)
     return healths, findings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -79,12 +78,13 @@ def crm_status(team: str | None) -> Answer:
             "state": row.state,
             "reason": row.state_reason,
             "refreshed_at": age.refreshed_at.isoformat() if age.refreshed_at else None,
+            "records_loaded": None if age.refreshed_at else age.records,
         }
         for row, age in found
     ]
     lines = table(
         [("CRM", "COMPANY", "STATE", "DATA FROM")]
-        + [(row.adapter, row.company, row.state, _time(age.refreshed_at)) for row, age in found]
+        + [(row.adapter, row.company, row.state, _data_from(age)) for row, age in found]
     )
     return Answer({"crm": document}, lines)
 
@@ -142,5 +142,7 @@ def new_crm(name: str, into: Path) -> Answer:
     return Answer({"package": str(target)}, lines)
 
 
-def _time(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else "-"
+def _data_from(age: mirror_rows.Age) -> str:
+    if age.refreshed_at is not None:
+        return f"{age.refreshed_at:%Y-%m-%d %H:%M}"
+    return f"loading: {age.records:,} records" if age.started_at else "-"

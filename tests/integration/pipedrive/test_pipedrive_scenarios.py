@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from app import cli
+from app.cli.frame import run as run_command
 from app.demo.stage import Stage
 from app.demo.world import DemoWorld
 from app.scenario.read import built_in, load
@@ -34,3 +37,12 @@ def test_everything_expected_of_a_scenario_is_so(scenario: object) -> None:
     assert misfits == []
     assert spent["usage"]["tokens"] > 0
     assert all("threadlink" in note["text"] for note in spent["notes"])
+
+
+def test_the_demo_prints_the_notes_and_the_tokens_spent(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = str(FOLDER / "one_conversation.yaml")
+    assert run_command(cli.threadlink, ["demo", "--once", "--crm", "pipedrive", "--scenario", scenario]) == 0
+    said = capsys.readouterr().out
+    assert "note on deal" in said
+    assert "  | Text: Please send them." in said
+    assert re.search(r"pipedrive spent \d+ tokens for \d+ requests: \d+ reads, 1 writes", said)
