@@ -26,7 +26,7 @@ from app.model import (
     Person,
     Policy,
 )
-from app.store import accounts, crm, decisions, mirror, queue, teams
+from app.store import accounts, crm, decisions, inbox, mirror, queue, teams
 from app.store import links as link_rows
 
 
@@ -137,12 +137,14 @@ def decide_all(
         {person.ref: person.name for person in persons},
         now,
     )
+    inbox.refresh(connection, [conversation.id for conversation in conversations])
 
 
 def record_only(connection: sa.Connection, team_id: int, conversations: Sequence[Conversation], now: datetime) -> None:
     """Store how conversations stand now without acting on it: after a person changed something."""
     stand = inputs(connection, conversations, surroundings(connection))
     decisions.record(connection, team_id, [(each.conversation.id, digest(each), decide(each)) for each in stand], now)
+    inbox.refresh(connection, [each.conversation.id for each in stand])
 
 
 def apply_decisions(

@@ -15,7 +15,7 @@ from app import deciding
 from app.linking import headers
 from app.linking.threads import Threads, keys
 from app.model import Account, Conversation, Message, ProviderMessage
-from app.store import conversations, merges, messages
+from app.store import conversations, inbox, merges, messages
 
 MERGE_WINDOW = timedelta(hours=1)
 
@@ -103,6 +103,7 @@ def known_copies(connection: sa.Connection, account_id: int, provider_ids: Colle
 
 def refresh_notes(connection: sa.Connection, team_id: int, conversation_ids: Collection[int]) -> None:
     """Ask for the notes of these conversations to be looked at: a copy was deleted or shown to other people."""
+    inbox.refresh(connection, conversation_ids)
     wanted = {
         (conversation.id, conversation.primary_link.ref)
         for conversation in conversations.load(connection, conversation_ids)

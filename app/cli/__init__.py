@@ -11,6 +11,7 @@ from app.cli.people import accounts, members, teams
 from app.cli.playing import demo, threads
 from app.cli.replaying import replay
 from app.cli.reviewing import offers, review
+from app.cli.signing import sign_in
 from app.cli.watching import doctor
 
 threadlink = Group(
@@ -28,6 +29,7 @@ threadlink = Group(
         accounts,
         api_keys,
         crm,
+        sign_in,
         explain,
         link,
         unlink,

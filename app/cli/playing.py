@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from app.cli.linking import explained
 from app.scenario.read import built_in, load
 from app.scenario.run import Report, run
 from app.threads_command import conversations_of
+
+if TYPE_CHECKING:
+    from app.demo.stage import Stage
 
 
 @click.command(cls=Command)
@@ -45,14 +48,15 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
             "seconds": stage.seconds,
         }
         if not once:
-            _stay(document, report, stage.url)
+            _stay(document, report, stage)
     return Answer(document, list(_told(document, report)), DONE if report.ok else ANSWER_IS_NO)
 
 
-def _stay(document: dict[str, Any], report: Report, url: str) -> None:
+def _stay(document: dict[str, Any], report: Report, stage: Stage) -> None:
     for line in _told(document, report):
         click.echo(line, err=True)
-    click.echo(f"threadlink answers at {url} ({url}/metrics). Stop it with Ctrl-C.", err=True)
+    click.echo(f"Open the inbox, once and within ten minutes: {stage.sign_in_link()}", err=True)
+    click.echo(f"threadlink answers at {stage.url} ({stage.url}/metrics). Stop it with Ctrl-C.", err=True)
     try:
         while True:
             time.sleep(3600)

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 
-from app import connecting, explain, jobs, registry
+from app import connecting, explain, jobs, registry, signing_in
 from app.bootstrap import Worker, create_app, open_installation
 from app.errors import SettingsError, ThreadlinkError
 from app.model import ItemRef
@@ -142,6 +142,10 @@ class Stage:
             texts = self.crm_records.notes(kind, known_as)
             notes += [{"kind": kind, "id": external_id, "title": title, "text": text} for text in texts]
         return {"notes": notes, "usage": dict(simulator.usage()) if simulator else {}}
+
+    def sign_in_link(self) -> str:
+        """Return a link that signs the first member in."""
+        return signing_in.invite(self.installation, self.team_id, next(iter(self.members.values()))).url
 
     def pause_worker(self) -> None:
         """Stop the worker for good; jobs wait in the queue."""

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.model import ItemRef, Origin, RememberedChoice, Tombstone
-from app.store import schema
+from app.store import inbox, schema
 from app.store.rows import insert_rows
 
 
@@ -56,6 +56,7 @@ def add(connection: sa.Connection, team_id: int, links: Sequence[NewLink]) -> No
         ],
         on_conflict="DO NOTHING",
     )
+    inbox.refresh(connection, {link.conversation_id for link in links if link.is_primary})
 
 
 def remove(
@@ -68,16 +69,17 @@ def remove(
     batch_id: str | None = None,
 ) -> None:
     """End links; the rows stay as history."""
-    connection.execute(
+    ended = connection.execute(
         sa.text(
             """
             UPDATE link SET removed_at = :at, removed_by = :by, removed_why = :why,
               removed_batch_id = CAST(:batch AS uuid)
-            WHERE id = ANY(:ids) AND removed_at IS NULL
+            WHERE id = ANY(:ids) AND removed_at IS NULL RETURNING conversation_id
             """
         ),
         {"ids": sorted(link_ids), "at": at, "by": by, "why": why, "batch": batch_id},
     )
+    inbox.refresh(connection, ended.scalars())
 
 
 def of_batch(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
@@ -97,7 +99,7 @@ def of_batch(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
 
 def bring_back(connection: sa.Connection, link_ids: Collection[int]) -> list[sa.Row[Any]]:
     """Make ended links count again where the conversation has no other primary link by now; return those."""
-    return list(
+    returned = list(
         connection.execute(
             sa.text(
                 """
@@ -114,6 +116,8 @@ def bring_back(connection: sa.Connection, link_ids: Collection[int]) -> list[sa.
             {"ids": sorted(link_ids)},
         )
     )
+    inbox.refresh(connection, [row.conversation_id for row in returned])
+    return returned
 
 
 def to_records(connection: sa.Connection, refs: Collection[ItemRef], *, ended_because: str | None = None) -> list[Any]:
@@ -255,6 +259,7 @@ def dismiss(
             " candidates = excluded.candidates, at = excluded.at"
         ),
     )
+    inbox.refresh(connection, [conversation_id])
 
 
 def dismissed_candidates(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[int, frozenset[str]]:
@@ -271,6 +276,7 @@ def undismiss(connection: sa.Connection, conversation_ids: Collection[int]) -> N
     connection.execute(
         sa.text("DELETE FROM dismissal WHERE conversation_id = ANY(:ids)"), {"ids": sorted(conversation_ids)}
     )
+    inbox.refresh(connection, conversation_ids)
 
 
 # --- the audit trail ---

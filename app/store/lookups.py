@@ -56,6 +56,16 @@ def team_of_api_key(connection: sa.Connection, key_hash: bytes) -> int | None:
     return _id(_value(connection, "threadlink_team_of_api_key(CAST(:key_hash AS bytea))", key_hash=key_hash))
 
 
+def team_of_sign_in_link(connection: sa.Connection, token_hash: bytes) -> int | None:
+    """Return the team of the unused sign-in link with this hash."""
+    return _id(_value(connection, "threadlink_team_of_sign_in_link(CAST(:token_hash AS bytea))", token_hash=token_hash))
+
+
+def team_of_session(connection: sa.Connection, token_hash: bytes) -> int | None:
+    """Return the team of the session with this hash."""
+    return _id(_value(connection, "threadlink_team_of_session(CAST(:token_hash AS bytea))", token_hash=token_hash))
+
+
 def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int] | None:
     """Return (team, connection) of the CRM connection with this public id, a uuid."""
     pairs = _pairs(connection, "threadlink_crm_connection(CAST(:public_id AS uuid))", public_id=public_id)

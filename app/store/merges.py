@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.model import ItemRef, Message
-from app.store import links, schema
+from app.store import inbox, links, schema
 from app.store.rows import insert_rows
 
 UNDO_FOR = timedelta(days=30)
@@ -88,6 +88,7 @@ def merge(
                 }
             ],
         )
+    inbox.refresh(connection, [one.absorbed_id for one in merging])
     return notes
 
 
@@ -200,6 +201,7 @@ def undo(connection: sa.Connection, team_id: int, row: sa.Row[Any], now: datetim
         ],
         on_conflict="(team_id, conversation_id, other_id) DO UPDATE SET why = excluded.why, at = excluded.at",
     )
+    inbox.refresh(connection, [row.absorbed_id, row.survivor_id])
 
 
 def set_rights(connection: sa.Connection, messages: Sequence[Message]) -> None:

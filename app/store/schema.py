@@ -191,6 +191,40 @@ connect_request = sa.Table(
     comment="One-time links that connect a mailbox, bound to the browser that opens them.",
 )
 
+# --- signing in ---
+
+sign_in_link = sa.Table(
+    "sign_in_link",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("token_hash", BYTEA, nullable=False),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Column("used_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "token_hash"),
+    _to("member", "member_id"),
+    sa.Index("ix_sign_in_link_token_hash", "token_hash"),
+    comment="One-time links that sign a member in, as hashes.",
+)
+
+member_session = sa.Table(
+    "member_session",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("token_hash", BYTEA, nullable=False),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "token_hash"),
+    _to("member", "member_id"),
+    sa.Index("ix_member_session_token_hash", "token_hash"),
+    comment="Browsers that a member is signed in with, as hashes of their cookies.",
+)
+
 # --- the API ---
 
 api_key = sa.Table(
@@ -517,6 +551,37 @@ dismissal = sa.Table(
     sa.Column("at", Time, nullable=False),
     sa.PrimaryKeyConstraint("team_id", "conversation_id"),
     _to("conversation", "conversation_id"),
+)
+
+inbox_entry = sa.Table(
+    "inbox_entry",
+    metadata,
+    _team(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    _text("state", None),
+    sa.Column("last_message_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "account_id", "conversation_id"),
+    _to("account", "account_id"),
+    _to("conversation", "conversation_id"),
+    sa.CheckConstraint("state in ('linked','review','unlinked','dismissed')", name="state"),
+    sa.Index(
+        "ix_inbox_entry_recent",
+        "team_id",
+        "account_id",
+        sa.text("last_message_at DESC"),
+        sa.text("conversation_id DESC"),
+    ),
+    sa.Index(
+        "ix_inbox_entry_state",
+        "team_id",
+        "account_id",
+        "state",
+        sa.text("last_message_at DESC"),
+        sa.text("conversation_id DESC"),
+    ),
+    sa.Index("ix_inbox_entry_conversation", "team_id", "conversation_id"),
+    comment="What each account holds of a conversation, for lists and counts.",
 )
 
 offer = sa.Table(

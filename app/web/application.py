@@ -29,8 +29,9 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, connect_crm, health, webhooks
+from app.web import api, connect, connect_crm, health, inbox, webhooks
 from app.web.security import hardening
+from app.web.signed_in import Browser
 from app.web.wording import browser_locale, words
 
 LONGEST_BODY = 64_000  # bytes, of every route that does not set its own
@@ -71,6 +72,9 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(connect.blueprint(installation))
         flask.register_blueprint(connect_crm.blueprint(installation))
         flask.register_blueprint(api.blueprint(installation))
+        browser = Browser(installation)
+        flask.register_blueprint(browser.blueprint())
+        flask.register_blueprint(inbox.blueprint(installation, browser))
     flask.after_request(hardening(is_https=settings.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)
     flask.register_error_handler(ThreadlinkError, _foreseen)

@@ -11,6 +11,7 @@ from app.demo.world import DemoWorld
 from app.scenario.model import Scenario
 from app.scenario.read import built_in, load
 from app.scenario.run import run
+from tests.integration.inbox import stale_inbox_entries
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -25,6 +26,8 @@ SCENARIOS: list[Scenario] = [built_in(), *map(load, FILES)]
 def test_everything_expected_of_a_scenario_is_so(scenario: Scenario) -> None:
     with Stage(scenario) as stage:
         report = run(scenario, DemoWorld(stage))
+        with stage.team() as connection:
+            assert stale_inbox_entries(connection) == []
     assert report.failures == ()
     assert report.checked > 0
 

@@ -37,6 +37,8 @@ def _row(table: sa.Table, ids: dict[str, Any]) -> dict[str, Any]:
 def _value(column: sa.Column[Any]) -> Any:
     if column.name == "kind":
         return "personal"
+    if (column.table.name, column.name) == ("inbox_entry", "state"):
+        return "linked"
     if isinstance(column.type, sa.Text):
         return "x"
     if isinstance(column.type, sa.DateTime):

@@ -1,0 +1,222 @@
+"""What the pages of the inbox show a member: lists of conversations, and one conversation with all that belongs to it.
+
+Everything is judged for its reader, message by message and copy by copy (conversations.md V).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app import links, review
+from app.acting import Seen, see
+from app.explain import explain
+from app.linking.addresses import is_ours
+from app.linking.authenticity import direction, sender
+from app.linking.reasons import sentence
+from app.linking.suggest import Suggestion
+from app.linking.visibility import Reader
+from app.model import Account, Attachment, Copy, Direction, ItemRef, Level, Link, Member, Message
+from app.store import accounts as account_rows
+from app.store import conversations, decisions, mirror
+from app.store import inbox as rows
+from app.store.decisions import StoredDecision
+from app.store.inbox import Place, State
+
+PAGE_SIZE = 50
+SHOWN_PEOPLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A conversation in a list."""
+
+    seen: Seen
+    at: datetime
+    state: State
+    people: tuple[str, ...]  # who else takes part, as far as the reader may know, the newest first
+    more_people: int
+    snippet: str
+    messages: int
+    mailboxes: tuple[str, ...]  # of the reader's own
+    link: Link | None
+    reason: str  # why it is not linked, as a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the inbox, where it ends, and how much there is of each state."""
+
+    rows: tuple[Row, ...]
+    end: Place | None
+    counts: Mapping[State, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A message as its reader may see it; without `copy` there is no text."""
+
+    message: Message
+    level: Level
+    way: Direction
+    sender_name: str
+    sender_address: str
+    to: tuple[str, ...]
+    copy: Copy | None
+    attachments: tuple[Attachment, ...]
+    is_trigger: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A conversation with everything its page says."""
+
+    seen: Seen
+    told: Mapping[str, Any]  # what explain() says
+    messages: tuple[ShownMessage, ...]
+    suggestions: tuple[Suggestion, ...]
+    evidence: Mapping[ItemRef, tuple[str, ...]]
+    link: Link | None
+
+
+def listing(
+    connection: sa.Connection, member: Member, locale: str, state: State | None = None, after: Place | None = None
+) -> Listing:
+    """Return a page of what the member's own accounts hold, with as many queries as for one conversation."""
+    own = Reader.of(member, account_rows.accounts(connection)).account_ids
+    places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
+    shown = places[:PAGE_SIZE]
+    ids = [place.conversation_id for place in shown]
+    seen = see(connection, member, ids)
+    decided = decisions.current(connection, ids)
+    dismissed = links.dismissed(
+        connection, [each.conversation for each in seen.values() if each.conversation.dismissed]
+    )
+    reasons = _reasons(connection, member, seen, decided, locale)
+    found = tuple(
+        _row(
+            seen[place.conversation_id],
+            place,
+            decided.get(place.conversation_id),
+            reasons.get(place.conversation_id, ""),
+            is_dismissed=place.conversation_id in dismissed,
+        )
+        for place in shown
+        if place.conversation_id in seen
+    )
+    return Listing(found, shown[-1] if len(places) > PAGE_SIZE else None, rows.counts(connection, own))
+
+
+def conversation(connection: sa.Connection, member: Member, public_id: str, locale: str) -> Shown | None:
+    """Return one conversation for its page; None when it does not exist for the member."""
+    conversation_id = conversations.id_of(connection, public_id)
+    seen = see(connection, member, [conversation_id]).get(conversation_id) if conversation_id is not None else None
+    if seen is None:
+        return None
+    (with_text,) = conversations.load(connection, [seen.conversation.id], with_text=True)
+    told = explain(connection, seen, locale)
+    suggested = review.suggestions(connection, seen) if seen.may_link else ()
+    linked = seen.conversation.primary_link
+    return Shown(
+        seen=seen,
+        told=told,
+        messages=tuple(
+            _message(seen, message, told["trigger"])
+            for message in with_text.messages
+            if seen.level_of(message) != "private"
+        ),
+        suggestions=tuple(each for each in suggested if linked is None or each.ref != linked.ref),
+        evidence={
+            each.ref: tuple(sentence(found.code, found.params, locale) for found in each.evidence) for each in suggested
+        },
+        link=None if linked is not None and mirror.hidden(connection, member, [linked.ref]) else linked,
+    )
+
+
+def _reasons(
+    connection: sa.Connection,
+    member: Member,
+    seen: Mapping[int, Seen],
+    decided: Mapping[int, StoredDecision],
+    locale: str,
+) -> dict[int, str]:
+    """Return why each conversation stands as it does; what a sentence names is left out for who may not know it all."""
+    named = {key: {each.ref for each in stored.decision.candidates} for key, stored in decided.items()}
+    hidden = mirror.hidden(connection, member, set().union(*named.values()) if named else set())
+    found = {}
+    for key, stored in decided.items():
+        if key in seen:
+            reads_all = all(seen[key].level_of(message) == "full" for message in seen[key].conversation.messages)
+            params = stored.decision.params if reads_all and hidden.isdisjoint(named[key]) else {}
+            found[key] = sentence(stored.decision.reason, params, locale)
+    return found
+
+
+def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *, is_dismissed: bool) -> Row:
+    known = seen.conversation
+    readable = [message for message in known.messages if seen.level_of(message) != "private"]
+    people: dict[str, str] = {}
+    for message in reversed(readable):
+        for person in message.participants:
+            if person.role != "reply_to" and not is_ours(person.address, seen.ours):
+                people.setdefault(person.address, person.name or person.address)
+    newest = next((message for message in reversed(readable) if seen.level_of(message) == "full"), None)
+    names = tuple(people.values())
+    state: State = "unlinked"
+    if known.primary_link is not None:
+        state = "linked"
+    elif is_dismissed:
+        state = "dismissed"
+    elif stored is not None and stored.decision.outcome == "ambiguous":
+        state = "review"
+    return Row(
+        seen=seen,
+        at=place.at,
+        state=state,
+        people=names[:SHOWN_PEOPLE],
+        more_people=max(0, len(names) - SHOWN_PEOPLE),
+        snippet=_snippet(seen, newest),
+        messages=len(readable),
+        mailboxes=tuple(each.address for each in _holding(seen) if each.id in seen.reader.account_ids),
+        link=known.primary_link,
+        reason=reason if known.primary_link is None else "",
+    )
+
+
+def _snippet(seen: Seen, message: Message | None) -> str:
+    copy = _own_copy(seen, message) if message else None
+    return copy.snippet if copy else ""
+
+
+def _own_copy(seen: Seen, message: Message) -> Copy | None:
+    """Return the copy whose content the reader may read: an own one, else one that is shared in full."""
+    standing = [copy for copy in message.copies if not copy.deleted]
+    own = [copy for copy in standing if copy.account_id in seen.reader.account_ids]
+    shared = [copy for copy in standing if copy.verdict != "fail" or copy.genuine]
+    return next(iter(own or shared), None)
+
+
+def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
+    level = seen.level_of(message)
+    author = sender(message)
+    copy = _own_copy(seen, message) if level == "full" else None
+    return ShownMessage(
+        message=message,
+        level=level,
+        way=direction(message, seen.ours),
+        sender_name=(author.name or author.address) if author else "",
+        sender_address=author.address if author else "",
+        to=tuple(person.name or person.address for person in message.participants if person.role in {"to", "cc"}),
+        copy=copy,
+        attachments=copy.attachments if copy else (),
+        is_trigger=trigger is not None and message.internet_id == trigger,
+    )
+
+
+def _holding(seen: Seen) -> Sequence[Account]:
+    holders = {copy.account_id for message in seen.conversation.messages for copy in message.copies if not copy.deleted}
+    return [account for account in seen.accounts if account.id in holders]

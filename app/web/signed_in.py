@@ -1,0 +1,87 @@
+"""Signing in with a one-time link, signing out, and who is at the browser: what every page for members stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+from flask import Blueprint, Response, g, redirect, request
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app import signing_in
+from app.installation import Installation
+from app.signing_in import SESSION_LIFETIME, SignedIn
+from app.web.consent import Consent, page_of
+from app.web.wording import browser_locale
+
+View = Callable[..., Response | WerkzeugResponse]
+
+
+class Browser:
+    """The cookie that a member is known by, and the guard of the pages."""
+
+    def __init__(self, installation: Installation) -> None:
+        base = installation.settings.public_base_url
+        self._installation = installation
+        self._is_https = base.startswith("https:")
+        self._cookie = "__Host-threadlink-member" if self._is_https else "threadlink-member"
+        self._consent = Consent(base)
+
+    def members_only(self, view: View) -> View:
+        """Let only a member who is signed in to a view; a change must come from a page of ours."""
+
+        @wraps(view)
+        def guarded(*args: object, **kwargs: object) -> Response | WerkzeugResponse:
+            who = signing_in.signed_in(self._installation, request.cookies.get(self._cookie, ""))
+            if who is None:
+                return redirect("/sign-in", 303)
+            if request.method != "GET":
+                self._consent.require_own_page()
+            g.signed_in = who
+            return view(*args, **kwargs)
+
+        return guarded
+
+    def blueprint(self) -> Blueprint:
+        """Build the pages that sign in and out."""
+        pages = Blueprint("sign_in", __name__)
+
+        @pages.get("/sign-in")
+        def ask() -> Response:
+            return page_of("sign_in.html", browser_locale(request), opened=None)
+
+        @pages.get("/sign-in/<token>")
+        def show(token: str) -> Response:
+            opened = signing_in.open_link(self._installation, token)
+            return page_of("sign_in.html", opened.team.locale, opened=opened)
+
+        @pages.post("/sign-in/<token>")
+        def sign_in(token: str) -> WerkzeugResponse:
+            self._consent.require_own_page()
+            cookie = signing_in.sign_in(self._installation, token)
+            answer = redirect("/inbox", 303)
+            answer.set_cookie(
+                self._cookie,
+                cookie,
+                max_age=SESSION_LIFETIME,
+                secure=self._is_https,
+                httponly=True,
+                samesite="Lax",
+            )
+            return answer
+
+        @pages.post("/sign-out")
+        def sign_out() -> WerkzeugResponse:
+            self._consent.require_own_page()
+            signing_in.sign_out(self._installation, request.cookies.get(self._cookie, ""))
+            answer = redirect("/sign-in", 303)
+            answer.delete_cookie(self._cookie, secure=self._is_https, httponly=True, samesite="Lax")
+            return answer
+
+        return pages
+
+
+def who() -> SignedIn:
+    """Return who is at the browser, in a view that is for members only."""
+    signed: SignedIn = g.signed_in
+    return signed
