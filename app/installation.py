@@ -50,7 +50,11 @@ class Installation:
     def crm_connections(self, team_id: int) -> list[CrmConnection]:
         """Return a team's CRM connections with their secrets, oldest first, without those that were ended."""
         with self.database.for_team(team_id) as connection:
-            return [self.crm_connection(row) for row in crm.connections(connection) if row.state != "disconnected"]
+            return self.crm_connections_in(connection)
+
+    def crm_connections_in(self, connection: sa.Connection) -> list[CrmConnection]:
+        """Return the CRM connections of the team whose transaction this is, as crm_connections() does."""
+        return [self.crm_connection(row) for row in crm.connections(connection) if row.state != "disconnected"]
 
     def crm_connection(self, row: sa.Row[object]) -> CrmConnection:
         """Make what an adapter is opened with from its row."""

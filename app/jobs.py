@@ -146,8 +146,16 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
     if not hint.is_open:
         return
     crash_point("sync.hint_taken")
+
+    def close(connection: sa.Connection, again_at: datetime | None) -> None:
+        hint_now = queue.synced(connection, account_id, hint.generation)
+        if again_at is not None:
+            _wake(connection, installation, team_id, account_id, again_at)
+        if hint_now.is_open:  # hinted during the run: once more, after a rest
+            queue.hint_accounts(connection, [account_id])
+
     try:
-        synced = sync.sync_account(installation, team_id, account_id, until=hint.position)
+        sync.sync_account(installation, team_id, account_id, until=hint.position, close=close)
     except ProviderError as error:
         _account_failed(installation, team_id, account_id, error)
         return
@@ -157,13 +165,6 @@ def sync_account(installation: Installation, team_id: int, account_id: int) -> N
             queue.hint_accounts(connection, [account_id])
         return
     crash_point("sync.end_committed")
-    with database.for_team(team_id) as connection:
-        hint = queue.synced(connection, account_id, hint.generation)
-        if synced.again_at is not None:
-            _wake(connection, installation, team_id, account_id, synced.again_at)
-        if hint.is_open:  # hinted during the run: once more, after a rest
-            queue.hint_accounts(connection, [account_id])
-    crash_point("sync.hint_closed")
 
 
 def wake_account(installation: Installation, team_id: int, account_id: int) -> None:

@@ -6,7 +6,7 @@ in the transaction that stores it. So a crash anywhere loses nothing, and runnin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,34 +52,54 @@ class Synced:
     again_at: datetime | None
 
 
-def sync_account(installation: Installation, team_id: int, account_id: int, *, until: str | None = None) -> Synced:
+def sync_account(
+    installation: Installation,
+    team_id: int,
+    account_id: int,
+    *,
+    until: str | None = None,
+    close: Callable[[sa.Connection, datetime | None], None] | None = None,
+) -> Synced:
     """Read what changed in one mailbox, store it and decide on it; `until` is the position a notification named.
 
-    Raises ProviderError when the mailbox cannot be read at all; what was discovered before that stays.
+    `close` is called in the transaction that records the end, with when to ask again. Raises ProviderError when the
+    mailbox cannot be read at all; what was discovered before that stays.
     """
     with installation.database.for_team(team_id) as connection:
         reading = accounts.reading(connection, account_id)
         if reading.position.cursor is None:
             accounts.set_state(connection, account_id, "backfilling", installation.clock.now())
+        crms = installation.crm_connections_in(connection)
     account = reading.account
     connector = installation.mail[account.provider]
     mailbox = Mailbox(account, installation.credentials_of(account), reading.history_from)
-    crms = installation.crm_connections(team_id)
     for crm in crms:
         _refresh(installation, crm)
     crash_point("sync.mirror_refreshed")
 
     found, complete = _discover(installation, connector, mailbox, reading, until)
-    stored = _drain(installation, connector, mailbox, crms)
+    stored = 0
+    while True:
+        now = installation.clock.now()
+        with installation.database.for_team(team_id) as connection:
+            batch = _next_batch(connection, connector, account, now)
+            if not batch.ids:
+                again_at = _end(connection, account_id, now, complete=complete)
+                if close is not None:
+                    close(connection, again_at)
+                crash_point("sync.before_end_committed")
+                break
+        stored += _read_batch(installation, connector, mailbox, batch, crms)
+    return Synced(found, stored, again_at)
 
-    now = installation.clock.now()
-    with installation.database.for_team(team_id) as connection:
-        accounts.synced(connection, account_id, now)
-        crash_point("sync.before_end_committed")
-        due = [discovered.next_due(connection, account_id)]
-        if not complete:
-            due.append(_lag_over(accounts.last_push_at(connection, account_id), now))
-    return Synced(found, stored, min((at for at in due if at is not None), default=None))
+
+def _end(connection: sa.Connection, account_id: int, now: datetime, *, complete: bool) -> datetime | None:
+    """Record that the mailbox was read to its end; return when to ask again."""
+    accounts.synced(connection, account_id, now)
+    due = [discovered.next_due(connection, account_id)]
+    if not complete:
+        due.append(_lag_over(accounts.last_push_at(connection, account_id), now))
+    return min((at for at in due if at is not None), default=None)
 
 
 def refresh_mirror(installation: Installation, team_id: int, *, max_age_s: int | None = None) -> None:
@@ -218,29 +238,43 @@ def _record_pages(
     return found, complete
 
 
-def _drain(
-    installation: Installation, connector: MailConnector, mailbox: Mailbox, crms: Sequence[CrmConnection]
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Pending messages that are read together; those in `known` are stored already."""
+
+    ids: Sequence[str]
+    known: frozenset[str]
+
+
+def _next_batch(connection: sa.Connection, connector: MailConnector, account: Account, now: datetime) -> _Batch:
+    """Choose what is read next, and settle what is stored already: no message is read twice."""
+    ids = discovered.pending(connection, account.id, connector.capabilities.batch_size, now)
+    known = ingest.known_copies(connection, account.id, ids)
+    if known:
+        discovered.settle(connection, account.id, [(provider_id, "stored", "") for provider_id in known], now)
+    return _Batch(ids, known)
+
+
+def _read_batch(
+    installation: Installation,
+    connector: MailConnector,
+    mailbox: Mailbox,
+    batch: _Batch,
+    crms: Sequence[CrmConnection],
 ) -> int:
-    """Fetch and store the pending messages batch by batch; return how many were stored."""
-    account, stored = mailbox.account, 0
+    """Fetch and store a batch of pending messages; return how many were stored."""
+    account = mailbox.account
+    wanted = [provider_id for provider_id in batch.ids if provider_id not in batch.known]
+    crash_point("sync.batch_chosen")
+    outcomes = connector.fetch(mailbox, wanted) if wanted else []
+    crash_point("sync.batch_fetched")
+    answered = {outcome.provider_id for outcome in outcomes}
+    unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
     lagging = [crm for crm in crms if installation.open_crm(crm).capabilities.read_through]
-    while True:
-        now = installation.clock.now()
-        with installation.database.for_team(account.team_id) as connection:
-            batch = discovered.pending(connection, account.id, connector.capabilities.batch_size, now)
-            known = ingest.known_copies(connection, account.id, batch)
-            discovered.settle(connection, account.id, [(provider_id, "stored", "") for provider_id in known], now)
-        if not batch:
-            return stored
-        wanted = [provider_id for provider_id in batch if provider_id not in known]
-        crash_point("sync.batch_chosen")
-        outcomes = connector.fetch(mailbox, wanted) if wanted else []
-        crash_point("sync.batch_fetched")
-        answered = {outcome.provider_id for outcome in outcomes}
-        unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
-        _look_up(installation, account.team_id, lagging, [o.message for o in outcomes if isinstance(o, Fetched)])
-        stored += _store(installation, connector, account, [*outcomes, *unanswered])
-        crash_point("sync.batch_committed")
+    _look_up(installation, account.team_id, lagging, [o.message for o in outcomes if isinstance(o, Fetched)])
+    stored = _store(installation, connector, account, [*outcomes, *unanswered])
+    crash_point("sync.batch_committed")
+    return stored
 
 
 def _store(

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 
 BOB = "bob@northwind.test"
 # The transactions that bring the day below up to date begin and commit; see test_the_list_of_steps_is_complete.
-STEPS = 24
+STEPS = 20
 
 
 def deliver_a_day(office: Office) -> None:
