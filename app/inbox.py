@@ -18,6 +18,7 @@ from app.explain import explain
 from app.linking.addresses import is_ours
 from app.linking.authenticity import direction, sender
 from app.linking.reasons import sentence
+from app.linking.search import query_words
 from app.linking.suggest import Suggestion
 from app.linking.visibility import Reader
 from app.model import Account, Attachment, Copy, Direction, ItemRef, Level, Link, Member, Message
@@ -84,11 +85,23 @@ class Shown:
 
 
 def listing(
-    connection: sa.Connection, member: Member, locale: str, state: State | None = None, after: Place | None = None
+    connection: sa.Connection,
+    member: Member,
+    locale: str,
+    state: State | None = None,
+    after: Place | None = None,
+    query: str = "",
 ) -> Listing:
-    """Return a page of what the member's own accounts hold, with as many queries as for one conversation."""
+    """Return a page of what the member's own accounts hold, with as many queries as for one conversation.
+
+    A query finds the newest PAGE_SIZE conversations that have its words in a subject, a snippet or somebody's name or
+    address.
+    """
     own = Reader.of(member, account_rows.accounts(connection)).account_ids
-    places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
+    if query:
+        places = rows.search(connection, own, query_words(query), state, PAGE_SIZE)
+    else:
+        places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
     shown = places[:PAGE_SIZE]
     ids = [place.conversation_id for place in shown]
     seen = see(connection, member, ids)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from app import deciding
 from app.linking import headers
+from app.linking.search import words_of
 from app.linking.threads import Threads, keys
 from app.model import Account, Conversation, Message, ProviderMessage
 from app.store import conversations, inbox, merges, messages
@@ -82,6 +83,7 @@ def _place(
     before = {conversation.id: len(conversation.messages) for conversation in known}
     only_copies = {c.id for c in written.touched if before.get(c.id) == len(c.messages)}
     deciding.decide_all(connection, writing.team_id, written.touched, around, writing.now, only_copies=only_copies)
+    inbox.write_words(connection, {each.id: words_of(each) for each in written.touched})
     return threads, frozenset(conversation.id for conversation in written.touched)
 
 
@@ -104,11 +106,9 @@ def known_copies(connection: sa.Connection, account_id: int, provider_ids: Colle
 def refresh_notes(connection: sa.Connection, team_id: int, conversation_ids: Collection[int]) -> None:
     """Ask for the notes of these conversations to be looked at: a copy was deleted or shown to other people."""
     inbox.refresh(connection, conversation_ids)
-    wanted = {
-        (conversation.id, conversation.primary_link.ref)
-        for conversation in conversations.load(connection, conversation_ids)
-        if conversation.primary_link is not None
-    }
+    found = conversations.load(connection, conversation_ids)
+    inbox.write_words(connection, {each.id: words_of(each) for each in found})
+    wanted = {(each.id, each.primary_link.ref) for each in found if each.primary_link is not None}
     deciding.want_notes(connection, team_id, wanted)
 
 

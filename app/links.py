@@ -21,8 +21,9 @@ from app.linking.authenticity import message_verdict
 from app.linking.blocks import Home, exported
 from app.linking.blocks import load as load_blocks
 from app.linking.decide import decide
+from app.linking.search import words_of
 from app.model import ITEM_KINDS, Conversation, Item, ItemRef, Level, Link, Message, Tombstone
-from app.store import conversations, merges, messages, mirror
+from app.store import conversations, inbox, merges, messages, mirror
 from app.store import links as rows
 from app.store.mirror import Changed
 
@@ -186,6 +187,7 @@ def undo_merge(connection: sa.Connection, acting: Acting, conversation_id: int, 
         raise Conflict("undo_expired")
     merges.undo(connection, acting.team_id, merge, acting.now)
     apart = conversations.load(connection, [conversation_id, merge.absorbed_id])
+    inbox.write_words(connection, {each.id: words_of(each) for each in apart})
     merges.set_rights(connection, [message for each in apart for message in _placed_anew(each)])
     for each in apart:
         audit(connection, acting, "undo_merge", each, {"merge": merge_id})

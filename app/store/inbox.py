@@ -6,7 +6,8 @@ scenarios compare the entries with the rows they come from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -18,6 +19,7 @@ State = Literal["linked", "review", "unlinked", "dismissed"]
 STATES: tuple[State, ...] = ("review", "unlinked", "linked", "dismissed")
 COUNTED_UP_TO = 1_000  # counting further costs time and tells nobody anything
 MOST_ACCOUNTS = 200
+MAX_QUERY_WORDS = 10
 
 # What is as it was is not touched.
 _REFRESH = sa.text(
@@ -84,6 +86,49 @@ def refresh(connection: sa.Connection, conversation_ids: Iterable[int]) -> None:
     ids = sorted(set(conversation_ids))
     if ids:
         connection.execute(_REFRESH, {"ids": ids})
+
+
+def write_words(connection: sa.Connection, words: Mapping[int, Mapping[int, str]]) -> None:
+    """Store by which words conversations are found: conversation -> account -> words."""
+    entries = [
+        {"conversation": conversation_id, "account": account_id, "words": text}
+        for conversation_id, by_account in words.items()
+        for account_id, text in by_account.items()
+    ]
+    if not entries:
+        return
+    connection.execute(
+        sa.text(
+            """
+            UPDATE inbox_entry e SET words = r.words
+            FROM jsonb_to_recordset(CAST(:entries AS jsonb)) AS r (conversation bigint, account bigint, words text)
+            WHERE (e.account_id, e.conversation_id) = (r.account, r.conversation) AND e.words <> r.words
+            """
+        ),
+        {"entries": json.dumps(entries)},
+    )
+
+
+def search(
+    connection: sa.Connection,
+    account_ids: Collection[int],
+    words: Sequence[str],
+    state: State | None = None,
+    limit: int = 50,
+) -> list[Place]:
+    """Return what these accounts hold that has a word beginning with each of the words, newest mail first."""
+    if not account_ids or not words:
+        return []
+    rows = connection.execute(
+        sa.text("SELECT * FROM threadlink_search_inbox(:words, :accounts, :state, :limit)"),
+        {
+            "words": list(words)[:MAX_QUERY_WORDS],
+            "accounts": sorted(account_ids)[:MOST_ACCOUNTS],
+            "state": state,
+            "limit": limit,
+        },
+    )
+    return [Place(row.last_message_at, row.conversation_id) for row in rows]
 
 
 def page(

@@ -561,6 +561,7 @@ inbox_entry = sa.Table(
     sa.Column("conversation_id", sa.BigInteger, nullable=False),
     _text("state", None),
     sa.Column("last_message_at", Time, nullable=False),
+    _text("words"),  # linking.search: folded, each once
     sa.PrimaryKeyConstraint("team_id", "account_id", "conversation_id"),
     _to("account", "account_id"),
     _to("conversation", "conversation_id"),
@@ -581,6 +582,14 @@ inbox_entry = sa.Table(
         sa.text("conversation_id DESC"),
     ),
     sa.Index("ix_inbox_entry_conversation", "team_id", "conversation_id"),
+    sa.Index(
+        "ix_inbox_entry_words",
+        sa.text(
+            "array_to_tsvector(string_to_array((account_id::text || ':'::text)"
+            " || replace(words, ' '::text, (' '::text || account_id::text) || ':'::text), ' '::text))"
+        ),
+        postgresql_using="gin",
+    ),
     comment="What each account holds of a conversation, for lists and counts.",
 )
 

@@ -58,7 +58,8 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
         state = cast("State | None", request.args.get("state") if request.args.get("state") in STATES else None)
         with _reading(installation) as connection:
             after = _place(installation, request.args.get("after", ""))
-            found = inbox.listing(connection, who().member, who().team.locale, state, after)
+            words = request.args.get("s", "")[:LONGEST_QUERY].strip()
+            found = inbox.listing(connection, who().member, who().team.locale, state, after, words)
             hits = _search(connection)
         return _page(
             "inbox.html",
@@ -67,6 +68,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
             states=STATES,
             more=_sealed(installation, found.end),
             hits=hits,
+            words=words,
             counted_up_to=COUNTED_UP_TO,
         )
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.linking.search import words_of
+from app.store import conversations
+
 _AS_IT_IS = """
     SELECT mc.account_id, c.id AS conversation_id,
            CASE WHEN bool_or(l.id IS NOT NULL) THEN 'linked'
@@ -27,4 +30,8 @@ def stale_inbox_entries(connection: sa.Connection) -> list[Any]:
     """Return what the inbox of the team shows otherwise than it is, and what it leaves out."""
     wrong = connection.execute(sa.text(f"{_ENTRIES} EXCEPT {_AS_IT_IS}")).all()
     missing = connection.execute(sa.text(f"{_AS_IT_IS} EXCEPT {_ENTRIES}")).all()
-    return [*wrong, *missing]
+    entries = connection.execute(sa.text("SELECT account_id, conversation_id, words FROM inbox_entry")).all()
+    found = conversations.load(connection, {entry.conversation_id for entry in entries})
+    words = {each.id: words_of(each) for each in found}
+    unfound = [entry for entry in entries if words[entry.conversation_id][entry.account_id] != entry.words]
+    return [*wrong, *missing, *unfound]

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from flask import Flask
@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from app import signing_in
 from app.installation import Installation
+from app.store import inbox
 from app.store.database import Database
 from tests.integration.building import ADA, BEA, CAN, DAN, EVE, TOM, Office
 from tests.integration.inbox import stale_inbox_entries
@@ -142,6 +143,48 @@ def test_older_conversations_are_a_page_away_and_nobody_writes_the_way_there(
     assert subjects(can.get(more[1])) == []  # another member's place is no place
     for forged in ("x", "gAAAAA", "%00", "x" * 5000):
         assert len(subjects(ada.get(f"/inbox?after={forged}"))) == 50
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("isik", ["Işık teklifi"]),
+        ("IŞIK tek", ["Işık teklifi"]),
+        ("bea@acme", ["Prices", "Işık teklifi"]),
+        ("bea prices", ["Prices"]),
+        ("question text", []),
+        ("canary", []),
+        ("' | 1:* & \\", []),
+        ("%", []),
+    ],
+)
+def test_conversations_are_found_by_subject_people_and_snippet(
+    office: Office, browse: Callable[[str], Page], query: str, found: list[str]
+) -> None:
+    office.mail("m1", BEA, ADA, subject="Işık teklifi")
+    office.mail("m2", BEA, ADA, subject="Prices")
+    office.mail("m3", BEA, CAN, at=[CAN], subject="Canary")
+    page = browse(ADA).get(f"/inbox?{urlencode({'s': query})}")
+    if query == "%":  # no word: everything is shown
+        assert len(subjects(page)) == 0
+    else:
+        assert subjects(page) == found
+    assert ("No conversation of yours has these words" in page) == (not subjects(page))
+
+
+def test_a_search_stays_within_its_tab_and_its_team(
+    office: Office, browse: Callable[[str], Page], database: Database, team: Callable[..., int]
+) -> None:
+    office.mail("m1", BEA, ADA, subject="Prices linked")
+    office.mail("m2", "nobody@elsewhere.test", ADA, subject="Prices unlinked")
+    ada = browse(ADA)
+    assert subjects(ada.get("/inbox?s=prices&state=linked")) == ["Prices linked"]
+    assert len(subjects(ada.get("/inbox?s=prices"))) == 2
+    other = Office(database, team("Globex"))
+    other.mailbox("eve@northwind.test")
+    with database.for_team(other.team_id) as connection:
+        mine = [account.id for account in office.accounts.values()]
+        assert inbox.search(connection, mine, ["prices"]) == []
 
 
 def test_a_conversation_shows_its_messages_why_and_what_may_be_done(
