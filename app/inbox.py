@@ -21,10 +21,12 @@ from app.linking.reasons import sentence
 from app.linking.search import query_words
 from app.linking.suggest import Suggestion
 from app.linking.visibility import Reader
-from app.model import Account, Attachment, Copy, Direction, ItemRef, Level, Link, Member, Message
+from app.model import Account, Attachment, Copy, Direction, Item, ItemRef, Level, Link, Member, Message
 from app.store import accounts as account_rows
 from app.store import conversations, decisions, mirror
 from app.store import inbox as rows
+from app.store import links as link_rows
+from app.store import offers as offer_rows
 from app.store.decisions import StoredDecision
 from app.store.inbox import Place, State
 
@@ -103,25 +105,36 @@ def listing(
     else:
         places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
     shown = places[:PAGE_SIZE]
-    ids = [place.conversation_id for place in shown]
-    seen = see(connection, member, ids)
-    decided = decisions.current(connection, ids)
-    dismissed = links.dismissed(
-        connection, [each.conversation for each in seen.values() if each.conversation.dismissed]
-    )
-    reasons = _reasons(connection, member, seen, decided, locale)
-    found = tuple(
-        _row(
-            seen[place.conversation_id],
-            place,
-            decided.get(place.conversation_id),
-            reasons.get(place.conversation_id, ""),
-            is_dismissed=place.conversation_id in dismissed,
-        )
-        for place in shown
-        if place.conversation_id in seen
-    )
+    found = _listed(connection, member, shown, locale)
     return Listing(found, shown[-1] if len(places) > PAGE_SIZE else None, rows.counts(connection, own))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """An item with what belongs to it, as far as the member may see: linked conversations, and those that could be."""
+
+    item: Item
+    people: tuple[str, ...]
+    linked: tuple[Row, ...]
+    unlinked: tuple[Row, ...]
+
+
+def item(connection: sa.Connection, member: Member, ref: ItemRef, locale: str) -> ShownItem | None:
+    """Return an item for its page; None when the mirror does not know it, or the CRM hides it from the member."""
+    found = mirror.item(connection, ref)
+    if found is None or not mirror.audience(connection, member).sees(found):
+        return None
+    linked = [Place(at, key) for key, at in link_rows.conversations_of(connection, ref, PAGE_SIZE)]
+    unlinked = offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
+    times = conversations.last_message_at(connection, unlinked)
+    people = [each for each in (found.person, *found.participants) if each is not None]
+    names = mirror.names_of_persons(connection, people)
+    return ShownItem(
+        item=found,
+        people=tuple(names[each] for each in dict.fromkeys(people) if each in names),
+        linked=_listed(connection, member, linked, locale),
+        unlinked=_listed(connection, member, [Place(times[each], each) for each in unlinked if each in times], locale),
+    )
 
 
 def conversation(connection: sa.Connection, member: Member, public_id: str, locale: str) -> Shown | None:
@@ -147,6 +160,27 @@ def conversation(connection: sa.Connection, member: Member, public_id: str, loca
             each.ref: tuple(sentence(found.code, found.params, locale) for found in each.evidence) for each in suggested
         },
         link=None if linked is not None and mirror.hidden(connection, member, [linked.ref]) else linked,
+    )
+
+
+def _listed(connection: sa.Connection, member: Member, places: Sequence[Place], locale: str) -> tuple[Row, ...]:
+    """Return the rows of a list, those that do not exist for the member left out."""
+    ids = [place.conversation_id for place in places]
+    seen = see(connection, member, ids)
+    decided = decisions.current(connection, ids)
+    asked = [each.conversation for each in seen.values() if each.conversation.dismissed]
+    dismissed = links.dismissed(connection, asked)
+    reasons = _reasons(connection, member, seen, decided, locale)
+    return tuple(
+        _row(
+            seen[place.conversation_id],
+            place,
+            decided.get(place.conversation_id),
+            reasons.get(place.conversation_id, ""),
+            is_dismissed=place.conversation_id in dismissed,
+        )
+        for place in places
+        if place.conversation_id in seen
     )
 
 

@@ -194,6 +194,24 @@ def item(connection: sa.Connection, ref: ItemRef) -> Item | None:
     return items(connection, [ref]).get(ref)
 
 
+def names_of_persons(connection: sa.Connection, refs: Collection[ItemRef]) -> dict[ItemRef, str]:
+    """Return the names of these persons, without those that were deleted."""
+    named = [{"connection_id": ref.connection_id, "external_id": ref.external_id} for ref in refs]
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT p.connection_id, p.external_id, p.name
+            FROM jsonb_to_recordset(CAST(:refs AS jsonb)) AS r (connection_id bigint, external_id text)
+            JOIN crm_connection c ON c.id = r.connection_id
+            JOIN mirror_person p ON (p.team_id, p.connection_id, p.company, p.external_id)
+              = (c.team_id, c.id, c.company, r.external_id) AND NOT p.deleted
+            """
+        ),
+        {"refs": json.dumps(named)},
+    )
+    return {ItemRef("person", row.external_id, row.connection_id): row.name for row in rows}
+
+
 def hidden(connection: sa.Connection, member: Member, refs: Collection[ItemRef]) -> frozenset[ItemRef]:
     """Return those of the items that the CRM hides from a member; what the mirror does not know is not hidden."""
     restricted = [item for item in items(connection, refs).values() if item.visible_to is not None] if refs else []

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, connect_crm, health, inbox, webhooks
+from app.web import api, connect, connect_crm, health, inbox, settings, webhooks
 from app.web.security import hardening
 from app.web.signed_in import Browser
 from app.web.wording import browser_locale, words
@@ -57,10 +57,10 @@ log = structlog.get_logger(__name__)
 
 def application(installation: Installation, parts: Collection[str] = PARTS) -> Flask:
     """Build the web application; `parts` leaves the webhooks or the pages to another process (W5)."""
-    settings = installation.settings
+    chosen = installation.settings
     flask = Flask("app.web")
     flask.config.update(
-        TRUSTED_HOSTS=sorted({_host(settings.public_base_url), _host(f"//{settings.listen}")}),
+        TRUSTED_HOSTS=sorted({_host(chosen.public_base_url), _host(f"//{chosen.listen}")}),
         MAX_CONTENT_LENGTH=LONGEST_BODY,
         MAX_FORM_MEMORY_SIZE=LONGEST_BODY,
         MAX_FORM_PARTS=20,
@@ -75,7 +75,8 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         browser = Browser(installation)
         flask.register_blueprint(browser.blueprint())
         flask.register_blueprint(inbox.blueprint(installation, browser))
-    flask.after_request(hardening(is_https=settings.public_base_url.startswith("https:")))
+        flask.register_blueprint(settings.blueprint(installation, browser))
+    flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)
     flask.register_error_handler(ThreadlinkError, _foreseen)
     flask.register_error_handler(Exception, _unforeseen)

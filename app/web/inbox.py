@@ -34,8 +34,8 @@ Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 LONGEST_QUERY = 200
 MOST_AT_ONCE = 200
 NOBODYS = 0  # the id of no conversation: answered like another member's
-_DONE = frozenset({"linked", "unlinked", "dismissed", "undone", "accepted", "declined", "bulk"})
-_PLACES = ("/inbox", "/review", "/conversations/")
+_DONE = frozenset({"linked", "unlinked", "dismissed", "undone", "accepted", "declined", "bulk", "auto_on", "auto_off"})
+_PLACES = ("/inbox", "/review", "/conversations/", "/items/")
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -61,7 +61,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
             words = request.args.get("s", "")[:LONGEST_QUERY].strip()
             found = inbox.listing(connection, who().member, who().team.locale, state, after, words)
             hits = _search(connection)
-        return _page(
+        return member_page(
             "inbox.html",
             listing=found,
             state=state,
@@ -80,7 +80,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
             hits = _search(connection)
         if shown is None:
             raise NotFound
-        return _page("conversation.html", shown=shown, hits=hits)
+        return member_page("conversation.html", shown=shown, hits=hits)
 
     @pages.get("/review")
     @browser.members_only
@@ -89,7 +89,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
             choices = review.choices(connection, who().member)
             offered = offers.standing(connection, who().member)
         documents = [review.document(choice, who().team.locale) for choice in choices]
-        return _page("review.html", choices=documents, offers=[offers.document(each) for each in offered])
+        return member_page("review.html", choices=documents, offers=[offers.document(each) for each in offered])
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -236,7 +236,8 @@ def _place(installation: Installation, text: str) -> Place | None:
 # --- what an answer says ---
 
 
-def _page(template: str, **shown: object) -> Response:
+def member_page(template: str, **shown: object) -> Response:
+    """Render a page for who is signed in, with what the last choice did."""
     done = request.args.get("done", "")
     signed = who()
     return page_of(

@@ -28,8 +28,8 @@ SMALL, LARGE, ROUNDS = 10_000, 1_000_000, 100
 BAR, BAR_MS = 1.5, 100.0
 NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
 
-# Conversation n has one mail. Of its words one is its own, one it shares with 99 others, some with a fiftieth or with all:
-# so a search finds as many in the small account as in the large one.
+# Conversation n has one mail. Of its words one is its own, one it shares with 99 others, some with a fiftieth or with
+# all: so a search finds as many in the small account as in the large one.
 FILL = """
 SELECT set_config('threadlink.team', '{team}', false);
 INSERT INTO conversation (team_id, id, subject, first_message_at, last_message_at, message_count)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -299,8 +300,6 @@ def test_pages_run_no_script_and_are_kept_by_nobody(office: Office, browse: Call
 def test_a_page_takes_as_many_queries_however_many_conversations(
     office: Office, browse: Callable[[str], Page], installation: Installation
 ) -> None:
-    import sqlalchemy as sa
-
     ada = browse(ADA)
     sent: list[str] = []
     sa.event.listen(installation.database.engine, "before_cursor_execute", lambda *a: sent.append(a[2]))
@@ -312,3 +311,57 @@ def test_a_page_takes_as_many_queries_however_many_conversations(
         ada.get("/inbox")
         counts.append(len(sent))
     assert counts[0] == counts[1]
+
+
+def test_an_item_shows_its_history_and_what_could_be_linked(office: Office, browse: Callable[[str], Page]) -> None:
+    linked = office.mail("m1", BEA, ADA, subject="Linked one")
+    office.mail("m2", TOM, ADA, subject="Could be one")
+    office.mail("m3", TOM, CAN, at=[CAN], subject="CANARY of Can")
+    ada = browse(ADA)
+    page = ada.get("/items/deal/d1")
+    assert (subjects(page), "Bea" in page) == (["Linked one"], True)
+    page = ada.get("/items/deal/d2")
+    assert subjects(page) == ["Could be one"]
+    ticked = re.findall(r'name="c" value="([0-9a-f-]+)"', page)
+    ada.post("/conversations/link", c=ticked, item="deal/d2", back="/items/deal/d2")
+    assert subjects(ada.get("/items/deal/d2")) == ["Could be one"]
+    assert office.linked(linked) == "deal/d1"
+    for path in ("/items/deal/unknown", "/items/person/p1", "/items/deal/" + "x" * 500, "/items/deal/%00"):
+        assert ada.status(path) == 404
+
+
+def test_a_member_sees_own_accounts_and_flips_their_switch(office: Office, browse: Callable[[str], Page]) -> None:
+    ada = browse(ADA)
+    page = ada.get("/preferences/email-sync")
+    assert ADA in page
+    assert CAN not in page
+    account = office.accounts[ADA].public_id
+    assert ada.post(f"/preferences/email-sync/{account}", auto_link="off")["done"] == "auto_off"
+    assert office.linked(office.mail("m1", BEA, ADA)) is None
+    ada.post(f"/preferences/email-sync/{account}", auto_link="on")
+    assert "Automatic linking is on." in ada.get("/preferences/email-sync")
+    can = office.accounts[CAN].public_id
+    assert ada.refused(f"/preferences/email-sync/{can}", auto_link="off") == 404
+    dan = browse(DAN).get("/preferences/email-sync")
+    assert "You have no account here" in dan
+    assert ADA in dan  # an administrator sees how the others are doing, and no switch
+    assert "/preferences/email-sync/" not in dan.replace('href="/preferences/email-sync"', "")
+
+
+def test_the_doctor_finds_the_members_own_mail(office: Office, browse: Callable[[str], Page]) -> None:
+    office.mail("m1", BEA, ADA, subject="Offer of March")
+    assert "Offer of March" in browse(ADA).get("/doctor?q=m1@x.test")
+    assert "No such mail" in browse(CAN).get("/doctor?q=nothing")
+    assert "Offer of March" not in browse(EVE).get("/doctor?q=Offer")
+
+
+@pytest.mark.parametrize("path", ["/inbox", "/review", "/preferences/email-sync", "/doctor", "/items/deal/d1"])
+def test_a_team_that_reads_turkish_gets_turkish_pages(
+    office: Office, browse: Callable[[str], Page], database: Database, path: str
+) -> None:
+    with database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE team SET locale = 'tr'"))
+    page = browse(ADA).get(path)
+    assert '<html lang="tr">' in page
+    assert "Gelen kutusu" in page
+    assert "Sign out" not in page

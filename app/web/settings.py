@@ -1,0 +1,75 @@
+"""Pages beside the inbox: a member's accounts with their switch, an item with its history, and the doctor."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, request
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app import accounts, doctor, inbox
+from app.errors import NotFound
+from app.installation import Installation
+from app.model import ITEM_KINDS, ItemRef
+from app.store import crm
+from app.store.account_health import AccountHealth, health_of_accounts
+from app.web.inbox import LONGEST_QUERY, member_page
+from app.web.signed_in import Browser, who
+
+LONGEST_ID = 200
+
+
+def blueprint(installation: Installation, browser: Browser) -> Blueprint:
+    """Build the pages."""
+    pages = Blueprint("settings", __name__)
+    database = installation.database
+
+    @pages.get("/preferences/email-sync")
+    @browser.members_only
+    def show_accounts() -> Response:
+        with database.for_team(who().team.id) as connection:
+            known = health_of_accounts(connection)
+        own = [health for health in known if _is_of(health)]
+        others = [health for health in known if not _is_of(health)] if who().member.role == "admin" else []
+        return member_page("accounts.html", own=own, others=others, states=doctor.STATES)
+
+    @pages.post("/preferences/email-sync/<uuid:account>")
+    @browser.members_only
+    def switch(account: UUID) -> WerkzeugResponse:
+        is_on = request.form.get("auto_link") == "on"
+        with database.for_team(who().team.id) as connection:
+            own = (health.account for health in health_of_accounts(connection) if _is_of(health))
+            found = next((each for each in own if each.public_id == str(account)), None)
+            if found is None:
+                raise NotFound
+            accounts.set_auto_link(connection, who().member, found.address, is_on, installation.clock.now())
+        return redirect(f"/preferences/email-sync?done={'auto_on' if is_on else 'auto_off'}", 303)
+
+    @pages.get("/items/<kind>/<path:external_id>")
+    @browser.members_only
+    def show_item(kind: str, external_id: str) -> Response:
+        with database.for_team(who().team.id) as connection:
+            known = crm.connections(connection)
+            if kind not in ITEM_KINDS or not known or len(external_id) > LONGEST_ID or not external_id.isprintable():
+                raise NotFound("item_unknown", item="")
+            ref = ItemRef(kind, external_id, known[0].id)
+            shown = inbox.item(connection, who().member, ref, who().team.locale)
+        if shown is None:
+            raise NotFound("item_unknown", item="")
+        return member_page("item.html", shown=shown)
+
+    @pages.get("/doctor")
+    @browser.members_only
+    def show_doctor() -> Response:
+        query = request.args.get("q", "")[:LONGEST_QUERY].strip()
+        with database.for_team(who().team.id) as connection:
+            found = doctor.trace(connection, who().member, query, who().team.locale) if query else None
+        findings = doctor.examine(installation, who().team.id)[1] if who().member.role == "admin" else []
+        return member_page("doctor.html", found=found, findings=findings)
+
+    return pages
+
+
+def _is_of(health: AccountHealth) -> bool:
+    member = who().member
+    return health.account.owner_id == member.id or member.id in health.account.collaborator_ids
