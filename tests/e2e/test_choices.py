@@ -1,0 +1,69 @@
+"""A morning's choices in a browser without scripts: review, unlink, bulk link, taking back; an unlink stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from playwright.sync_api import expect
+
+from app.demo.stage import Stage
+from app.testing.mail_stage import mail
+from tests.e2e.conftest import NewPage
+
+
+def test_choices_are_made_and_taken_back_without_scripts(new_page: NewPage, stage: Stage) -> None:
+    page = new_page(scripts=False)
+
+    page.goto("/review")
+    expect(page.get_by_role("heading", name="Lamps for the spa")).to_be_visible()
+    page.locator("section", has_text="Lamps for the spa").get_by_role("button", name="Riverside ışık spa").click()
+    expect(page.get_by_role("status")).to_contain_text("Linked.")
+    expect(page.get_by_role("heading", name="Lamps for the spa")).to_have_count(0)
+
+    page.goto("/inbox?state=review")
+    page.get_by_label("Link ticked ones to").fill("lobby")
+    page.get_by_role("button", name="Find").nth(1).click()
+    page.get_by_label("Tick “Dates in April”").check()
+    page.get_by_role("button", name="Brightwater lobby").click()
+    expect(page.get_by_role("status")).to_contain_text("1 conversations linked.")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status")).to_contain_text("Taken back.")
+
+    page.goto("/inbox?s=prices")
+    page.locator(".row a.open").click()
+    page.get_by_role("button", name="Unlink").click()
+    expect(page.get_by_role("status")).to_contain_text("Unlinked.")
+
+    # A new mail of the conversation does not put the link back (T4).
+    simulator = stage.simulators["gmail"]
+    answer = {"From": "Bea <bea@acme.test>", "Subject": "Re: Prices for the rollout", "Message-ID": "<late@acme.test>"}
+    first = next(message for message in stage.describe() if message["subject"] == "Prices for the rollout")
+    answer["References"] = first["messages"][0]["internet_id"]
+    stage.clock.advance(stage.clock.now() + timedelta(minutes=5))
+    simulator.deliver("ada@northwind.test", mail(99, **answer), at=stage.clock.now())
+    stage.settle()
+    page.reload()
+    expect(page.locator("section.message")).to_have_count(2)
+    expect(page.get_by_text("Not linked")).to_be_visible()
+
+
+def test_mail_that_arrives_shows_on_the_next_look(new_page: NewPage, stage: Stage) -> None:
+    page = new_page()
+    page.goto("/inbox")
+    expect(page.get_by_text("Second order")).to_have_count(0)
+    stage.clock.advance(stage.clock.now() + timedelta(minutes=5))
+    fresh = mail(100, **{"From": "Bea <bea@acme.test>", "Subject": "Second order", "Message-ID": "<fresh@acme.test>"})
+    stage.simulators["gmail"].deliver("ada@northwind.test", fresh, at=stage.clock.now())
+    stage.settle()
+    page.reload()
+    row = page.locator(".row", has_text="Second order")
+    expect(row.get_by_text("Acme rollout")).to_be_visible()
+
+
+def test_signing_out_ends_it(new_page: NewPage) -> None:
+    page = new_page()
+    page.goto("/inbox")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    page.goto("/inbox")
+    page.wait_for_url("**/sign-in")

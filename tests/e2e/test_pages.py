@@ -1,0 +1,63 @@
+"""Every page as a browser shows it: axe finds nothing, nothing is wider than the window, the keyboard is enough."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import NewPage
+
+PAGES = [
+    "/inbox",
+    "/inbox?state=review",
+    "/inbox?s=nothing",
+    "/inbox?q=lobby",
+    "/review",
+    "/items/deal/rollout",
+    "/preferences/email-sync",
+    "/doctor?q=Prices",
+    "/sign-in",
+    "/conversations/",
+]
+
+
+def visit(page: Page, path: str) -> None:
+    if path == "/conversations/":
+        page.goto("/inbox?s=prices")
+        page.locator(".row a.open").first.click()
+    else:
+        page.goto(path)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_and_nothing_is_too_wide(new_page: NewPage, path: str, scheme: str) -> None:
+    page = new_page(1280, scheme)
+    visit(page, path)
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_page_is_used_by_keyboard_alone(new_page: NewPage) -> None:
+    page = new_page()
+    page.goto("/inbox")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.locator(":focus").evaluate("each => each.matches('.row a.open')"):
+            break
+    outline = page.locator(":focus").evaluate("each => getComputedStyle(each).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/conversations/**")
+
+
+def test_what_a_mail_says_is_text(new_page: NewPage) -> None:
+    page = new_page()
+    page.goto("/inbox?state=unlinked")
+    expect(page.get_by_text("<b>Ten minutes</b> of your time?").first).to_be_visible()
