@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from app import ingest
 from app.errors import NotAllowed, NotFound
-from app.linking.visibility import Reader, may_link, may_see, message_level
-from app.model import Account, Conversation, ItemRef, Level, Member, Message, Ours, Tombstone
+from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy
+from app.model import Account, Conversation, Copy, ItemRef, Level, Member, Message, Ours, Tombstone
 from app.store import accounts as account_rows
 from app.store import conversations, mirror
 from app.store import links as rows
@@ -59,6 +59,12 @@ class Seen:
     def level_of(self, message: Message) -> Level:
         """Return how much of a message the member may read."""
         return message_level(
+            self.reader, message, self.conversation, self.accounts, self.ours, sees_item=self.sees_item
+        )
+
+    def copy_of(self, message: Message) -> Copy | None:
+        """Return the copy of a message whose text the member may read, if there is one."""
+        return readable_copy(
             self.reader, message, self.conversation, self.accounts, self.ours, sees_item=self.sees_item
         )
 

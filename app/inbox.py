@@ -212,6 +212,7 @@ def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *
             if person.role != "reply_to" and not is_ours(person.address, seen.ours):
                 people.setdefault(person.address, person.name or person.address)
     newest = next((message for message in reversed(readable) if seen.level_of(message) == "full"), None)
+    snippet = seen.copy_of(newest) if newest else None
     names = tuple(people.values())
     state: State = "unlinked"
     if known.primary_link is not None:
@@ -226,7 +227,7 @@ def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *
         state=state,
         people=names[:SHOWN_PEOPLE],
         more_people=max(0, len(names) - SHOWN_PEOPLE),
-        snippet=_snippet(seen, newest),
+        snippet=snippet.snippet if snippet else "",
         messages=len(readable),
         mailboxes=tuple(each.address for each in _holding(seen) if each.id in seen.reader.account_ids),
         link=known.primary_link,
@@ -234,23 +235,10 @@ def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *
     )
 
 
-def _snippet(seen: Seen, message: Message | None) -> str:
-    copy = _own_copy(seen, message) if message else None
-    return copy.snippet if copy else ""
-
-
-def _own_copy(seen: Seen, message: Message) -> Copy | None:
-    """Return the copy whose content the reader may read: an own one, else one that is shared in full."""
-    standing = [copy for copy in message.copies if not copy.deleted]
-    own = [copy for copy in standing if copy.account_id in seen.reader.account_ids]
-    shared = [copy for copy in standing if copy.verdict != "fail" or copy.genuine]
-    return next(iter(own or shared), None)
-
-
 def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
     level = seen.level_of(message)
     author = sender(message)
-    copy = _own_copy(seen, message) if level == "full" else None
+    copy = seen.copy_of(message)
     return ShownMessage(
         message=message,
         level=level,

@@ -58,6 +58,26 @@ def message_level(
     return _widest((shared, "metadata")) if reader.is_admin else shared
 
 
+def readable_copy(
+    reader: Reader,
+    message: Message,
+    conversation: Conversation,
+    accounts: Iterable[Account],
+    ours: Ours,
+    *,
+    sees_item: bool = True,
+) -> Copy | None:
+    """Return the copy whose text a member may read: an own one, else one whose account shares it in full.
+
+    A copy may carry other content than its siblings, so one that its owner keeps is never shown for another.
+    """
+    own = next((c for c in message.copies if c.account_id in reader.account_ids and not c.deleted), None)
+    if own is not None or conversation.primary_link is None or not sees_item or direction(message, ours) == "internal":
+        return own
+    levels = _shared_levels(message, conversation, _by_id(accounts))
+    return next((copy for copy, level in levels.items() if level == "full" and not copy.deleted), None)
+
+
 def may_see(
     reader: Reader, conversation: Conversation, accounts: Iterable[Account], ours: Ours, *, sees_item: bool = True
 ) -> bool:

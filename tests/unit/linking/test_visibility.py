@@ -13,6 +13,7 @@ from app.linking.visibility import (
     may_see,
     message_level,
     note_messages,
+    readable_copy,
     visible_bcc,
 )
 from app.model import (
@@ -128,6 +129,44 @@ def test_mail_among_ourselves_is_not_seen_through_the_item() -> None:
     whole = conversation(M, internal)
     assert message_level(reader(DIR_ID), internal, whole, ACCOUNTS, OURS) == "private"
     assert message_level(reader(ADA_ID), internal, whole, ACCOUNTS, OURS) == "full"
+
+
+def copy_read(member: int, message: Message, accounts: tuple[Account, ...] = ACCOUNTS, **more: object) -> int | None:
+    sees_item = bool(more.pop("sees_item", True))
+    found = readable_copy(
+        reader(member, accounts), message, conversation(message, **more), accounts, OURS, sees_item=sees_item
+    )
+    return found.account_id if found else None
+
+
+def test_an_own_copy_is_read_before_a_shared_one() -> None:
+    message = held_by(M, 1, 2)
+    assert (copy_read(ADA_ID, message), copy_read(CAN_ID, message)) == (1, 2)
+
+
+def test_a_copy_that_its_owner_keeps_is_not_shown_for_one_that_is_shared() -> None:
+    accounts = (account(1, ADA_ID, "private"), account(2, CAN_ID), account(3, DIR_ID))
+    message = held_by(M, 1, 2)
+    assert copy_read(DIR_ID, message, accounts) == 2
+    assert copy_read(DIR_ID, held_by(M, 1), accounts) is None
+    assert copy_read(ADA_ID, message, accounts) == 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_text_is_read_through_a_copy_that_is_shared_in_full(level: Level) -> None:
+    accounts = (account(1, ADA_ID, level), account(2, CAN_ID))
+    assert copy_read(CAN_ID, M, accounts) == (1 if level == "full" else None)
+
+
+def test_a_copy_that_was_deleted_is_read_by_nobody() -> None:
+    assert copy_read(ADA_ID, held_by(M, 1, deleted=True)) is None
+    assert copy_read(CAN_ID, held_by(M, 1, deleted=True)) is None
+
+
+def test_no_text_is_read_without_link_item_or_among_ourselves() -> None:
+    assert copy_read(CAN_ID, M, links=()) is None
+    assert copy_read(CAN_ID, M, sees_item=False) is None
+    assert copy_read(DIR_ID, held_by(copy_in(mail("i", ADA, CAN), ADA), 1)) is None
 
 
 # --- the owner's override --------------------------------------------------------------------------------------------
