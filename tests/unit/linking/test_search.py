@@ -41,10 +41,8 @@ def test_an_endless_conversation_has_an_end() -> None:
     assert len(found.split()) <= MAX_WORDS
     assert max(map(len, found.split())) <= 40
     assert "w499" in found.split()
-    assert (
-        len(words_of(Conversation(1, (message(1, " ".join(f"n{n}" for n in range(999)), copy(1)),)))[1].split())
-        <= MAX_WORDS
-    )
+    wordy = [message(n, " ".join(f"n{n}x{m}" for m in range(20)), copy(1)) for n in range(50)]
+    assert len(words_of(Conversation(1, tuple(wordy)))[1].split()) == MAX_WORDS
 
 
 def test_a_query_is_folded_as_what_it_searches() -> None:
