@@ -181,7 +181,7 @@ def apply_decisions(
             notes.add((conversation.id, decision.item))
         elif conversation.primary_link is not None:
             notes.add((conversation.id, conversation.primary_link.ref))
-    link_rows.add(connection, team_id, new)
+    link_rows.add(connection, team_id, new, refresh=False)
     want_notes(connection, team_id, notes)
 
 

@@ -31,8 +31,11 @@ class NewLink:
     batch_id: str | None = None
 
 
-def add(connection: sa.Connection, team_id: int, links: Sequence[NewLink]) -> None:
-    """Store links; one that is there already, or a second primary link, changes nothing."""
+def add(connection: sa.Connection, team_id: int, links: Sequence[NewLink], *, refresh: bool = True) -> None:
+    """Store links; one that is there already, or a second primary link, changes nothing.
+
+    Without `refresh` the caller brings the inbox up to date, with what else it changes.
+    """
     insert_rows(
         connection,
         schema.link,
@@ -56,7 +59,8 @@ def add(connection: sa.Connection, team_id: int, links: Sequence[NewLink]) -> No
         ],
         on_conflict="DO NOTHING",
     )
-    inbox.refresh(connection, {link.conversation_id for link in links if link.is_primary})
+    if refresh:
+        inbox.refresh(connection, {link.conversation_id for link in links if link.is_primary})
 
 
 def remove(

@@ -32,7 +32,7 @@ ACTIVE = 50  # conversations that go on at the same time; when they end, as many
 BAR = 0.25
 TABLES = (
     "conversation", "message", "message_copy", "participant", "message_body", "conversation_alias",
-    "decision", "link", "discovered_message",
+    "decision", "link", "discovered_message", "inbox_entry",
 )  # fmt: skip
 
 
