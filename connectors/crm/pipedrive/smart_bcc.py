@@ -30,6 +30,7 @@ from connectors.crm.words import line
 KEY_CHARS = 8
 MAX_PEOPLE = 50
 _OPERATION = "smart_bcc"
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SmartBcc:
@@ -75,19 +76,29 @@ class SmartBcc:
 
     @contextmanager
     def _server(self) -> Iterator[smtplib.SMTP]:
+        """Connect, encrypted with a verified certificate; in the clear to this machine alone, and without a password."""
         parts = urlsplit(self._url)
-        host, secure = parts.hostname or "", parts.scheme == "smtps"
+        host, context = parts.hostname or "", ssl.create_default_context()
         try:
-            connect = smtplib.SMTP_SSL if secure else smtplib.SMTP
-            with connect(host, parts.port or (465 if secure else 587), timeout=self._timeout_s) as server:
-                if not secure and server.ehlo()[0] == 250 and server.has_extn("starttls"):
-                    server.starttls(context=ssl.create_default_context())
+            with (
+                smtplib.SMTP_SSL(host, parts.port or 465, timeout=self._timeout_s, context=context)
+                if parts.scheme == "smtps"
+                else smtplib.SMTP(host, parts.port or 587, timeout=self._timeout_s)
+            ) as server:
+                if parts.scheme == "smtp" and (host not in _THIS_MACHINE or parts.username):
+                    server.starttls(context=context)
                 if parts.username:
                     server.login(unquote(parts.username), unquote(parts.password or ""))
                 yield server
         except smtplib.SMTPAuthenticationError:
             raise ApplicationMisconfigured(
                 "The SMTP server refused the name or password of PIPEDRIVE_SMTP_SERVER",
+                provider=PROVIDER,
+                operation=_OPERATION,
+            ) from None
+        except smtplib.SMTPNotSupportedError:
+            raise ApplicationMisconfigured(
+                "The SMTP server offers no encryption: use one with STARTTLS, or smtps://",
                 provider=PROVIDER,
                 operation=_OPERATION,
             ) from None

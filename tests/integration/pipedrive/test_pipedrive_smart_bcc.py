@@ -167,6 +167,16 @@ def test_a_server_that_is_not_there_is_asked_again(
         nobody.write_link(write(ref(pipedrive, "deal", "d1"), message(1)))
 
 
+def test_no_password_is_sent_in_the_clear(
+    adapter: PipedriveCrm, pipedrive: PipedriveSimulator, clock: SteppedClock, server: MailServer
+) -> None:
+    with_password = pipedrive.environ["PIPEDRIVE_SMTP_SERVER"].replace("smtp://", "smtp://name:password@")
+    unencrypted = opened(pipedrive, clock, PIPEDRIVE_SMTP_SERVER=with_password)
+    with pytest.raises(ApplicationMisconfigured, match="encryption"):
+        unencrypted.write_link(write(ref(pipedrive, "deal", "d1"), message(1)))
+    assert server.taken == []
+
+
 def test_without_a_server_the_operator_is_told(
     adapter: PipedriveCrm, pipedrive: PipedriveSimulator, clock: SteppedClock
 ) -> None:
