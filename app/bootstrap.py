@@ -27,8 +27,8 @@ from app.store.secrets import installation_secret, open_box
 from app.store.slots import SharedSlots
 from app.web.application import PARTS, application
 
-# A batch of mail is many small objects that live until it is stored: looked through less often, a worker stores about
-# a third more in the same time (tests/bench, P4).
+# A batch of mail is many small objects that live until it is stored: to look through them less often leaves a worker
+# more of its time.
 GARBAGE_THRESHOLDS = (10_000, 20, 50)
 # Jobs at hand before a thread is free, so that none waits while the next one is asked for.
 TAKEN_AHEAD = 2

@@ -76,7 +76,7 @@ class SmartBcc:
 
     @contextmanager
     def _server(self) -> Iterator[smtplib.SMTP]:
-        """Connect, encrypted with a verified certificate; in the clear to this machine alone, and without a password."""
+        """Connect, the certificate verified; in the clear to this machine alone, and without a password."""
         parts = urlsplit(self._url)
         host, context = parts.hostname or "", ssl.create_default_context()
         try:
