@@ -35,7 +35,7 @@ class Browser:
             who = signing_in.signed_in(self._installation, request.cookies.get(self._cookie, ""))
             if who is None:
                 return redirect("/sign-in", 303)
-            if request.method != "GET":
+            if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
             g.signed_in = who
             return view(*args, **kwargs)
