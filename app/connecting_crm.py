@@ -139,10 +139,13 @@ def start_consent(installation: Installation, token: str, browser: str) -> str:
 def finish_consent(installation: Installation, adapter: str, args: Mapping[str, str], browser: str) -> ConnectedTeam:
     """Take what the browser brought back and connect the CRM.
 
-    Raises NotFound for a state that is not this browser's, Conflict (other_company), and the consent's ProviderError.
+    Raises NotFound for a state that is not this browser's, NotAllowed (not_administrator) for who is none any more,
+    Conflict (other_company), and the consent's ProviderError.
     """
     with team_of_link(installation, state_hash=hashed(args.get("state", ""))) as (connection, team_id):
         opened = taken(connection, installation, _name(adapter), args.get("state", ""), browser)
+    if opened.member.role != "admin":
+        raise NotAllowed("not_administrator")
     kept = unseal(installation, team_id, opened.request)
     connected = installation.consents[adapter].connect(redirect_uri(installation, adapter), args, kept)
     try:
@@ -213,7 +216,9 @@ def _is_reached(installation: Installation, crm: CrmConnection) -> bool:
 
 
 def _give_back(installation: Installation, team_id: int, adapter: str, connected: ConnectedCrm) -> None:
-    """End a consent that came to nothing; best effort."""
+    """End a consent that came to nothing, best effort; one by which another team lives is left as it is."""
+    if _is_shared(installation, adapter, connected.identity.company, None):
+        return
     held = CrmConnection(
         0, team_id, "", adapter, connected.identity.company, Unstored(connected.secrets), connected.settings
     )
@@ -223,6 +228,20 @@ def _give_back(installation: Installation, team_id: int, adapter: str, connected
             opened.revoke()
     except ProviderError:
         return
+
+
+def _is_shared(installation: Installation, adapter: str, company: str, but: int | None) -> bool:
+    """Say whether a company's CRM is connected, by another connection than `but`: a CRM revokes them all at once."""
+    with installation.database.without_team() as connection:
+        found = lookups.crm_connections_of(connection, adapter, company)
+    for team_id, connection_id in found:
+        if connection_id == but:
+            continue
+        with installation.database.for_team(team_id) as connection:
+            row = crm.connection_row(connection, connection_id)
+        if row is not None and row.state != DISCONNECTED:
+            return True
+    return False
 
 
 # --- either way ---
@@ -264,7 +283,8 @@ def connect_embedded(installation: Installation, team_id: int) -> None:
 def disconnect(installation: Installation, team_id: int) -> str:
     """End the team's CRM connection and return its adapter: links and mirror stay, nothing is written any more.
 
-    Our webhooks and our access are ended at the CRM as far as it answers. Raises NotFound when there is none.
+    Our webhooks and our access are ended at the CRM as far as it answers, the access unless another team lives by it.
+    Raises NotFound when there is none.
     """
     found = next(iter(installation.crm_connections(team_id)), None)
     if found is None:
@@ -273,7 +293,7 @@ def disconnect(installation: Installation, team_id: int) -> str:
     try:
         if isinstance(adapter, CrmSubscribing):
             adapter.unsubscribe()
-        if isinstance(adapter, CrmRevoking):
+        if isinstance(adapter, CrmRevoking) and not _is_shared(installation, found.adapter, found.company, found.id):
             adapter.revoke()
     except PermanentError:
         pass  # access that has ended already is what is wanted

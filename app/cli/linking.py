@@ -141,14 +141,13 @@ def explained(told: dict[str, Any]) -> Iterator[str]:
 
 def _item(connection: sa.Connection, item: str) -> ItemRef:
     kind, _, external_id = item.partition("/")
-    known = crm.connections(connection)
     if kind not in ITEM_KINDS or not external_id:
         raise click.BadParameter(
             f"{item!r} is no item: say KIND/ID with {', '.join(ITEM_KINDS)}.", param_hint="KIND/ID"
         )
-    if not known:
+    if not crm.connections(connection):
         raise click.UsageError("The team has no CRM: connect one with `threadlink crm connect`.")
-    return ItemRef(kind, external_id, known[0].id)
+    return crm.item_ref(connection, kind, external_id)
 
 
 def _acted(acting: links.Acting, outcome: str, line: str) -> Answer:

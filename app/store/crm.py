@@ -9,10 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.model import ItemRef
+from app.errors import NotFound
+from app.model import ITEM_KINDS, ItemRef
 from app.ports import Credentials, CrmConnection
 from app.store import schema
 from app.store.rows import insert_rows
+
+MAX_ID_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,20 @@ class CrmWrite:
 def connections(connection: sa.Connection) -> list[sa.Row[Any]]:
     """Return the team's CRM connections, oldest first."""
     return list(connection.execute(sa.text("SELECT * FROM crm_connection ORDER BY id")))
+
+
+def item_ref(connection: sa.Connection, kind: str, external_id: str) -> ItemRef:
+    """Name an item of the team's CRM: of the connected one, or of the last one while none is connected.
+
+    Raises NotFound (item_unknown) for what no item can be called, and when the team never had a CRM.
+    """
+    found = connection.execute(
+        sa.text("SELECT id FROM crm_connection ORDER BY state = 'disconnected', id DESC LIMIT 1")
+    ).scalar()
+    is_id = 0 < len(external_id) <= MAX_ID_CHARS and external_id.isprintable()
+    if found is None or kind not in ITEM_KINDS or not is_id:
+        raise NotFound("item_unknown", item=f"{kind}/{external_id}" if is_id and kind in ITEM_KINDS else "")
+    return ItemRef(kind, external_id, found)
 
 
 def connection_row(connection: sa.Connection, connection_id: int) -> sa.Row[Any] | None:

@@ -22,7 +22,7 @@ from app.acting import Acting
 from app.errors import NotFound, ThreadlinkError
 from app.installation import Installation
 from app.linking.reasons import REASONS, kind_word, sentence
-from app.model import ITEM_KINDS, ItemRef
+from app.model import ItemRef
 from app.ports import SearchHit
 from app.store import conversations, crm, mirror
 from app.store.inbox import COUNTED_UP_TO, STATES, Place, State
@@ -177,10 +177,7 @@ def _id(connection: sa.Connection, conversation: UUID) -> int:
 
 def _item(connection: sa.Connection) -> ItemRef:
     kind, _, external_id = request.form.get("item", "").partition("/")
-    known = crm.connections(connection)
-    if kind not in ITEM_KINDS or not 0 < len(external_id) <= 200 or not external_id.isprintable() or not known:
-        raise NotFound("item_unknown", item="")
-    return ItemRef(kind, external_id, known[0].id)
+    return crm.item_ref(connection, kind, external_id)
 
 
 def _ticked() -> Sequence[str]:

@@ -10,13 +10,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import accounts, doctor, inbox
 from app.errors import NotFound
 from app.installation import Installation
-from app.model import ITEM_KINDS, ItemRef
 from app.store import crm
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.web.inbox import LONGEST_QUERY, member_page
 from app.web.signed_in import Browser, who
-
-LONGEST_ID = 200
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -49,10 +46,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     @browser.members_only
     def show_item(kind: str, external_id: str) -> Response:
         with database.for_team(who().team.id) as connection:
-            known = crm.connections(connection)
-            if kind not in ITEM_KINDS or not known or len(external_id) > LONGEST_ID or not external_id.isprintable():
-                raise NotFound("item_unknown", item="")
-            ref = ItemRef(kind, external_id, known[0].id)
+            ref = crm.item_ref(connection, kind, external_id)
             shown = inbox.item(connection, who().member, ref, who().team.locale)
         if shown is None:
             raise NotFound("item_unknown", item="")

@@ -184,10 +184,7 @@ def locale_of(connection: sa.Connection) -> str:
 
 def ref_of(connection: sa.Connection, item: ItemIn) -> ItemRef:
     """Name an item of the team's CRM. Raises NotFound (item_unknown) when the team has no CRM."""
-    known = crm.connections(connection)
-    if not known:
-        raise NotFound("item_unknown", item=f"{item.kind}/{item.id}")
-    return ItemRef(item.kind, item.id, known[0].id)
+    return crm.item_ref(connection, item.kind, item.id)
 
 
 def _id(connection: sa.Connection, conversation: UUID) -> int:

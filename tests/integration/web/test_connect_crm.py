@@ -15,7 +15,7 @@ from werkzeug.test import Client, TestResponse
 
 from app import connecting, connecting_crm, sync
 from app.bootstrap import create_app, open_installation
-from app.errors import NotAllowed, Unsupported
+from app.errors import NotAllowed, NotFound, Unsupported
 from app.installation import Installation
 from app.model import Member
 from app.settings import load_settings
@@ -177,3 +177,47 @@ def test_a_crms_link_is_no_mailboxs_link(desk: Desk) -> None:
     invited = connecting.invite(desk.installation, desk.team_id, desk.members["admin"], "gmail")
     assert desk.get(f"/connect/crm/{invited.url.rpartition('/')[2]}").status_code == 404
     assert desk.get("/connect/crm/unknown/callback?state=x").status_code == 404
+
+
+def test_who_is_no_administrator_any_more_connects_nothing(desk: Desk) -> None:
+    back = desk.consent(desk.invite())
+    with desk.installation.database.for_team(desk.team_id) as connection:
+        connection.execute(sa.text("UPDATE member SET role = 'member' WHERE email = 'ada@northwind.test'"))
+    assert desk.get(back).status_code == 403
+    assert desk.connections() == []
+
+
+def test_a_consent_by_which_another_team_lives_is_not_revoked(
+    desk: Desk, team: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, revoke = [], desk.pipedrive.grants.revoke
+    monkeypatch.setattr(desk.pipedrive.grants, "revoke", lambda call: asked.append(call) or revoke(call))
+    desk.get(desk.consent(desk.invite()))
+    other = team("Southwind")
+    installation = desk.installation
+    with installation.database.for_team(other) as connection:
+        row = crm.add_connection(connection, other, "pipedrive", desk.pipedrive.company)
+    connecting_crm.disconnect(installation, desk.team_id)
+    assert desk.connections()[0][2] == "disconnected"
+    assert asked == []
+    with installation.database.for_team(other) as connection:
+        connection.execute(sa.text("DELETE FROM crm_connection WHERE id = :id"), {"id": row})
+    desk.get(desk.consent(desk.invite()))
+    connecting_crm.disconnect(installation, desk.team_id)
+    assert len(asked) == 1
+
+
+def test_links_by_hand_go_to_the_crm_that_is_connected_now(desk: Desk) -> None:
+    desk.get(desk.consent(desk.invite()))
+    database = desk.installation.database
+    with database.for_team(desk.team_id) as connection:
+        first = crm.item_ref(connection, "deal", "7").connection_id
+    connecting_crm.disconnect(desk.installation, desk.team_id)
+    with database.for_team(desk.team_id) as connection:
+        assert crm.item_ref(connection, "deal", "7").connection_id == first
+    connecting_crm.connect_embedded(desk.installation, desk.team_id)
+    with database.for_team(desk.team_id) as connection:
+        assert crm.item_ref(connection, "deal", "7").connection_id != first
+        for kind, external_id in (("person", "7"), ("deal", ""), ("deal", "x" * 201), ("deal", "a\nb")):
+            with pytest.raises(NotFound):
+                crm.item_ref(connection, kind, external_id)
