@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app import ingest
 from app.errors import NotAllowed, NotFound
 from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy
-from app.model import Account, Conversation, Copy, ItemRef, Level, Member, Message, Ours, Tombstone
+from app.model import Account, Conversation, Copy, Decision, ItemRef, Level, Member, Message, Ours, Tombstone
 from app.store import accounts as account_rows
 from app.store import conversations, mirror
 from app.store import links as rows
@@ -82,6 +82,28 @@ def see(connection: sa.Connection, member: Member, conversation_ids: Collection[
         for each in found
         if may_see(reader, each, accounts, ours, sees_item=(sees_item := linked.get(each.id) not in hidden))
     }
+
+
+def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[Seen, Decision]]) -> frozenset[int]:
+    """Return the conversations whose decision's sentence may name people and items to the member.
+
+    They are those of which the member reads every message and is shown every item by the CRM (V4, C13). In a list the
+    others are told the reason alone; explain() says of one conversation what may be known of it.
+    """
+    named = {seen.conversation.id: _items_of(decision) for seen, decision in told}
+    hidden = mirror.hidden(connection, member, frozenset().union(*named.values()))
+    return frozenset(
+        seen.conversation.id
+        for seen, _ in told
+        if seen.sees_item
+        and hidden.isdisjoint(named[seen.conversation.id])
+        and all(seen.level_of(message) == "full" for message in seen.conversation.messages)
+    )
+
+
+def _items_of(decision: Decision) -> frozenset[ItemRef]:
+    candidates = {candidate.ref for candidate in decision.candidates}
+    return frozenset(candidates | {decision.item} if decision.item else candidates)
 
 
 def lock_and_see(connection: sa.Connection, acting: Acting, conversation_ids: Collection[int]) -> dict[int, Seen]:

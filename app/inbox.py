@@ -5,7 +5,7 @@ Everything is judged for its reader, message by message and copy by copy (conver
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import links, review
-from app.acting import Seen, see
+from app.acting import Seen, may_name, see
 from app.explain import explain
 from app.linking.addresses import is_ours
 from app.linking.authenticity import direction, sender
@@ -21,7 +21,7 @@ from app.linking.reasons import sentence
 from app.linking.search import query_words
 from app.linking.suggest import Suggestion
 from app.linking.visibility import Reader
-from app.model import Account, Attachment, Copy, Direction, Item, ItemRef, Level, Link, Member, Message
+from app.model import Attachment, Copy, Direction, Item, ItemRef, Level, Link, Member, Message
 from app.store import accounts as account_rows
 from app.store import conversations, decisions, mirror
 from app.store import inbox as rows
@@ -45,7 +45,6 @@ class Row:
     more_people: int
     snippet: str
     messages: int
-    mailboxes: tuple[str, ...]  # of the reader's own
     link: Link | None
     reason: str  # why it is not linked, as a sentence
 
@@ -83,7 +82,6 @@ class Shown:
     messages: tuple[ShownMessage, ...]
     suggestions: tuple[Suggestion, ...]
     evidence: Mapping[ItemRef, tuple[str, ...]]
-    link: Link | None
 
 
 def listing(
@@ -105,7 +103,7 @@ def listing(
     else:
         places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
     shown = places[:PAGE_SIZE]
-    found = _listed(connection, member, shown, locale)
+    found = _listed(connection, member, {place.conversation_id: place.at for place in shown}, locale)
     return Listing(found, shown[-1] if len(places) > PAGE_SIZE else None, rows.counts(connection, own))
 
 
@@ -124,16 +122,15 @@ def item(connection: sa.Connection, member: Member, ref: ItemRef, locale: str) -
     found = mirror.item(connection, ref)
     if found is None or not mirror.audience(connection, member).sees(found):
         return None
-    linked = [Place(at, key) for key, at in link_rows.conversations_of(connection, ref, PAGE_SIZE)]
+    linked = link_rows.conversations_of(connection, ref, PAGE_SIZE)
     unlinked = offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
-    times = conversations.last_message_at(connection, unlinked)
     people = [each for each in (found.person, *found.participants) if each is not None]
     names = mirror.names_of_persons(connection, people)
     return ShownItem(
         item=found,
         people=tuple(names[each] for each in dict.fromkeys(people) if each in names),
-        linked=_listed(connection, member, linked, locale),
-        unlinked=_listed(connection, member, [Place(times[each], each) for each in unlinked if each in times], locale),
+        linked=_listed(connection, member, dict.fromkeys(linked), locale),
+        unlinked=_listed(connection, member, dict.fromkeys(unlinked), locale),
     )
 
 
@@ -159,13 +156,18 @@ def conversation(connection: sa.Connection, member: Member, public_id: str, loca
         evidence={
             each.ref: tuple(sentence(found.code, found.params, locale) for found in each.evidence) for each in suggested
         },
-        link=None if linked is not None and mirror.hidden(connection, member, [linked.ref]) else linked,
     )
 
 
-def _listed(connection: sa.Connection, member: Member, places: Sequence[Place], locale: str) -> tuple[Row, ...]:
-    """Return the rows of a list, those that do not exist for the member left out."""
-    ids = [place.conversation_id for place in places]
+def _listed(
+    connection: sa.Connection, member: Member, times: Mapping[int, datetime | None], locale: str
+) -> tuple[Row, ...]:
+    """Return the rows of a list, those that do not exist for the member left out.
+
+    `times` are the conversations in their order, each with what it is listed by, or None for its newest message that
+    the member may know of.
+    """
+    ids = list(times)
     seen = see(connection, member, ids)
     decided = decisions.current(connection, ids)
     asked = [each.conversation for each in seen.values() if each.conversation.dismissed]
@@ -173,14 +175,14 @@ def _listed(connection: sa.Connection, member: Member, places: Sequence[Place], 
     reasons = _reasons(connection, member, seen, decided, locale)
     return tuple(
         _row(
-            seen[place.conversation_id],
-            place,
-            decided.get(place.conversation_id),
-            reasons.get(place.conversation_id, ""),
-            is_dismissed=place.conversation_id in dismissed,
+            seen[each],
+            times[each],
+            decided.get(each),
+            reasons.get(each, ""),
+            is_dismissed=each in dismissed,
         )
-        for place in places
-        if place.conversation_id in seen
+        for each in ids
+        if each in seen
     )
 
 
@@ -192,18 +194,15 @@ def _reasons(
     locale: str,
 ) -> dict[int, str]:
     """Return why each conversation stands as it does; what a sentence names is left out for who may not know it all."""
-    named = {key: {each.ref for each in stored.decision.candidates} for key, stored in decided.items()}
-    hidden = mirror.hidden(connection, member, set().union(*named.values()) if named else set())
-    found = {}
-    for key, stored in decided.items():
-        if key in seen:
-            reads_all = all(seen[key].level_of(message) == "full" for message in seen[key].conversation.messages)
-            params = stored.decision.params if reads_all and hidden.isdisjoint(named[key]) else {}
-            found[key] = sentence(stored.decision.reason, params, locale)
-    return found
+    told = {key: stored.decision for key, stored in decided.items() if key in seen}
+    named = may_name(connection, member, [(seen[key], decision) for key, decision in told.items()])
+    return {
+        key: sentence(decision.reason, decision.params if key in named else {}, locale)
+        for key, decision in told.items()
+    }
 
 
-def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *, is_dismissed: bool) -> Row:
+def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason: str, *, is_dismissed: bool) -> Row:
     known = seen.conversation
     readable = [message for message in known.messages if seen.level_of(message) != "private"]
     people: dict[str, str] = {}
@@ -223,13 +222,12 @@ def _row(seen: Seen, place: Place, stored: StoredDecision | None, reason: str, *
         state = "review"
     return Row(
         seen=seen,
-        at=place.at,
+        at=at or readable[-1].at,
         state=state,
         people=names[:SHOWN_PEOPLE],
         more_people=max(0, len(names) - SHOWN_PEOPLE),
         snippet=snippet.snippet if snippet else "",
         messages=len(readable),
-        mailboxes=tuple(each.address for each in _holding(seen) if each.id in seen.reader.account_ids),
         link=known.primary_link,
         reason=reason if known.primary_link is None else "",
     )
@@ -250,8 +248,3 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         attachments=copy.attachments if copy else (),
         is_trigger=trigger is not None and message.internet_id == trigger,
     )
-
-
-def _holding(seen: Seen) -> Sequence[Account]:
-    holders = {copy.account_id for message in seen.conversation.messages for copy in message.copies if not copy.deleted}
-    return [account for account in seen.accounts if account.id in holders]

@@ -7,6 +7,7 @@ V4): only conversations that this member may link, and no more of each than the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -14,10 +15,11 @@ from typing import Literal
 import sqlalchemy as sa
 
 from app import deciding
-from app.acting import Seen, see
+from app.acting import Seen, may_name, see
 from app.linking.decide import decide
 from app.linking.reasons import sentence
 from app.model import Conversation, Decision, ItemRef, Member, Policy
+from app.store import mirror
 
 Kind = Literal["would_link", "would_choose", "would_differ"]
 MOST = 10_000  # conversations of one report, the newest
@@ -32,9 +34,9 @@ class Difference:
     kind: Kind
     conversation: str  # its public id
     subject: str | None
-    at: datetime  # of the message that would trigger it
+    at: datetime  # of the message that would trigger it, as far as the reader may know of it
     linked_to: ItemRef | None
-    linked_title: str
+    linked_title: str  # "" for an item that the CRM hides from the reader, like item_title
     item: ItemRef | None  # what it would be linked to
     item_title: str
     reason: str
@@ -69,8 +71,12 @@ def replay(
         seen = {key: each for key, each in see(connection, member, some).items() if each.may_link}
         looked_at += len(seen)
         undecided = [_without_automatic_link(each.conversation) for each in seen.values()]
-        for given in deciding.inputs(connection, undecided, around):
-            difference = _difference(seen[given.conversation.id], decide(given), locale)
+        told = [(seen[g.conversation.id], decide(g)) for g in deciding.inputs(connection, undecided, around)]
+        named = may_name(connection, member, told)
+        hidden = mirror.hidden(connection, member, {decision.item for _, decision in told if decision.item})
+        for each, decision in told:
+            params = decision.params if each.conversation.id in named else {}
+            difference = _difference(each, replace(decision, params=params), hidden, locale)
             if difference is not None:
                 found.append(difference)
     found.sort(key=lambda each: (each.at, each.conversation), reverse=True)
@@ -96,25 +102,25 @@ def _without_automatic_link(conversation: Conversation) -> Conversation:
     return replace(conversation, links=tuple(link for link in conversation.links if link is not primary))
 
 
-def _difference(seen: Seen, decision: Decision, locale: str) -> Difference | None:
+def _difference(seen: Seen, decision: Decision, hidden: Collection[ItemRef], locale: str) -> Difference | None:
+    """Compare a decision with what stands; what the CRM hides from the reader has no title."""
     conversation = seen.conversation
     primary, kind = conversation.primary_link, _kind(conversation, decision)
     if kind is None:
         return None
-    trigger = next((m for m in conversation.messages if m.id == decision.trigger_id), conversation.messages[-1])
-    # Who does not read every message is told the reason alone: its params name people and addresses.
-    reads_all = all(seen.level_of(message) == "full" for message in conversation.messages)
+    known = [message for message in conversation.messages if seen.level_of(message) != "private"]
+    trigger = next((message for message in known if message.id == decision.trigger_id), known[-1])
     return Difference(
         kind=kind,
         conversation=conversation.public_id,
         subject=seen.subject,
         at=trigger.at,
         linked_to=primary.ref if primary else None,
-        linked_title=primary.title if primary else "",
+        linked_title=primary.title if primary and seen.sees_item else "",
         item=decision.item,
-        item_title=decision.item_title,
+        item_title="" if decision.item in hidden else decision.item_title,
         reason=decision.reason,
-        sentence=sentence(decision.reason, decision.params if reads_all else {}, locale),
+        sentence=sentence(decision.reason, decision.params, locale),
     )
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import deciding, links
+from app.acting import may_name
 from app.errors import Conflict, NotFound
 from app.linking.decide import decide
 from app.linking.reasons import sentence
 from app.linking.suggest import SuggestInput, Suggestion, suggest
+from app.linking.visibility import Reader
 from app.links import Acting, Seen, see
 from app.model import Decision, DecisionInput, Item, ItemRef, Member, Person
+from app.store import accounts as account_rows
 from app.store import decisions, mirror
 
 MOST_CHOICES = 100
@@ -29,6 +32,7 @@ class Choice:
     seen: Seen
     decision: Decision
     suggestions: tuple[Suggestion, ...]
+    may_name: bool  # people and items, in the sentence
 
     @property
     def reason(self) -> str:
@@ -42,7 +46,8 @@ def choices(connection: sa.Connection, member: Member) -> list[Choice]:
     What several items fit, and what is linked to an item that closed while another one is open, or to a lead that is
     younger than its conversation.
     """
-    waiting = decisions.undecided(connection, MOST_CHOICES)
+    reader = Reader.of(member, account_rows.accounts(connection))
+    waiting = decisions.undecided(connection, None if reader.is_admin else reader.account_ids, MOST_CHOICES)
     seen = {key: each for key, each in see(connection, member, waiting).items() if each.may_link}
     dismissed = links.dismissed(
         connection, [each.conversation for each in seen.values() if each.conversation.dismissed]
@@ -50,23 +55,26 @@ def choices(connection: sa.Connection, member: Member) -> list[Choice]:
     shown = [seen[each] for each in waiting if each in seen and each not in dismissed]
     decided = decisions.current(connection, [each.conversation.id for each in shown])
     found = suggestions_of(connection, shown)
-    return [
-        Choice(each, decided[each.conversation.id].decision, found[each.conversation.id])
+    told = [
+        (each, decided[each.conversation.id].decision)
         for each in shown
         if each.conversation.id in decided and found[each.conversation.id]
+    ]
+    named = may_name(connection, member, told)
+    return [
+        Choice(each, decision, found[each.conversation.id], each.conversation.id in named) for each, decision in told
     ]
 
 
 def document(choice: Choice, locale: str) -> dict[str, Any]:
-    """Return a choice as programs read it; names and addresses only for who reads every message."""
+    """Return a choice as programs read it; names and addresses only for who may know them all."""
     conversation = choice.seen.conversation
-    reads_all = all(choice.seen.level_of(message) == "full" for message in conversation.messages)
     return {
         "id": conversation.public_id,
         "subject": choice.seen.subject,
         "last_message_at": _utc(conversation.messages[-1].at),
         "reason": choice.reason,
-        "sentence": sentence(choice.reason, choice.decision.params if reads_all else {}, locale),
+        "sentence": sentence(choice.reason, choice.decision.params if choice.may_name else {}, locale),
         "suggestions": [suggestion_document(each, locale) for each in choice.suggestions],
     }
 

@@ -120,10 +120,14 @@ def _lines(report: Report, locale: str) -> Iterator[str]:
                 yield from _told(difference, locale)
 
 
+def _named(ref: ItemRef, title: str, locale: str) -> str:
+    return f"{kind_word(ref.kind, locale)} {f'“{title}”' if title else ref.external_id}"
+
+
 def _told(difference: Difference, locale: str) -> Iterator[str]:
     yield f"  {difference.subject or '(no subject shown)'}  [{difference.conversation}]"
     if difference.linked_to is not None:
-        yield f"    is linked to the {kind_word(difference.linked_to.kind, locale)} “{difference.linked_title}”"
+        yield f"    is linked to the {_named(difference.linked_to, difference.linked_title, locale)}"
     if difference.item is not None:
-        yield f"    would be linked to the {kind_word(difference.item.kind, locale)} “{difference.item_title}”"
+        yield f"    would be linked to the {_named(difference.item, difference.item_title, locale)}"
     yield f"    {difference.sentence}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -155,14 +154,6 @@ def ids_of(connection: sa.Connection, public_ids: Sequence[str]) -> dict[str, in
         {"ids": list(public_ids)},
     )
     return {str(row.asked): row.id for row in rows}
-
-
-def last_message_at(connection: sa.Connection, ids: Collection[int]) -> dict[int, datetime]:
-    """Return when the newest mail of each conversation came."""
-    rows = connection.execute(
-        sa.text("SELECT id, last_message_at FROM conversation WHERE id = ANY(:ids)"), {"ids": sorted(ids)}
-    )
-    return {row.id: row.last_message_at for row in rows}
 
 
 def by_internet_id(connection: sa.Connection, internet_ids: Sequence[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,8 +85,8 @@ def current(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[
     return {row.conversation_id: _stored(row) for row in rows}
 
 
-def undecided(connection: sa.Connection, limit: int) -> list[int]:
-    """Return the conversations that wait for a choice by what was decided last, newest mail first.
+def undecided(connection: sa.Connection, accounts: Collection[int] | None, limit: int) -> list[int]:
+    """Return the conversations of these accounts (None: of all) that wait for a choice, newest mail first.
 
     What several items fit and nobody linked, and links that a rule wants looked at: to an item that closed while
     another is open, to a lead younger than its conversation.
@@ -102,10 +102,13 @@ def undecided(connection: sa.Connection, limit: int) -> list[int]:
                 WHERE c.merged_into IS NULL
                   AND ((d.outcome = 'ambiguous' AND l.id IS NULL)
                        OR (d.detail -> 'params' ? 'review' AND l.id IS NOT NULL))
+                  AND (CAST(:accounts AS bigint[]) IS NULL OR EXISTS (
+                    SELECT FROM inbox_entry e WHERE e.team_id = c.team_id AND e.conversation_id = c.id
+                      AND e.account_id = ANY(:accounts)))
                 ORDER BY c.last_message_at DESC, c.id DESC LIMIT :limit
                 """
             ),
-            {"limit": limit},
+            {"accounts": None if accounts is None else sorted(accounts), "limit": limit},
         ).scalars()
     )
 

@@ -142,12 +142,12 @@ def to_records(connection: sa.Connection, refs: Collection[ItemRef], *, ended_be
     )
 
 
-def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> list[tuple[int, datetime]]:
-    """Return the conversations that are linked to an item, newest mail first, with the time of that."""
+def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> list[int]:
+    """Return the conversations that are linked to an item, newest mail first."""
     rows = connection.execute(  # ix_link_record
         sa.text(
             """
-            SELECT c.id, c.last_message_at FROM link l
+            SELECT c.id FROM link l
             JOIN conversation c ON c.team_id = l.team_id AND c.id = l.conversation_id
             WHERE (l.crm_connection_id, l.kind, l.external_id) = (:connection, :kind, :id)
               AND l.is_primary AND l.removed_at IS NULL AND c.merged_into IS NULL
@@ -156,7 +156,7 @@ def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> lis
         ),
         {"connection": ref.connection_id, "kind": ref.kind, "id": ref.external_id, "limit": limit},
     )
-    return [(row.id, row.last_message_at) for row in rows]
+    return list(rows.scalars())
 
 
 def remembered(connection: sa.Connection, digests: Collection[bytes]) -> dict[bytes, tuple[RememberedChoice, ...]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from app import links, review
+from app import inbox, links, review
 from app.errors import NotFound
 from app.explain import explain
+from app.replay import replay
 from app.store import mirror
 from app.store.database import Database
 from tests.integration.building import ADA, CAN, TOM, Office, northwind, refused
@@ -83,3 +85,29 @@ def test_a_search_for_a_reader_leaves_it_out(office: Office) -> None:
         for email, found in ((ADA, []), (CAN, ["Refit"])):
             reader = mirror.audience(connection, office.members[email])
             assert [hit.title for hit in mirror.search_items(connection, "refit", reader=reader)] == found
+
+
+def test_a_list_neither_names_a_hidden_item_nor_gives_it_away_in_a_reason(office: Office) -> None:
+    linked = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    office.mail("m2", TOM, [ADA, CAN], at=[ADA, CAN], subject="Another")
+    office.link(CAN, linked, office.ref("deal", "d2"))
+    with office.database.for_team(office.team_id) as connection:
+        for email, is_shown in ((ADA, False), (CAN, True)):
+            member = office.members[email]
+            rows = {row.seen.conversation.id: row for row in inbox.listing(connection, member, "en").rows}
+            assert rows[linked].seen.sees_item == is_shown
+            told = str([review.document(choice, "en") for choice in review.choices(connection, member)])
+            assert ("Refit" in told) == is_shown
+            assert ("Tom has 2" in " ".join(row.reason for row in rows.values())) == is_shown
+
+
+def test_a_replay_gives_a_hidden_item_no_title(office: Office) -> None:
+    conversation = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    office.deal("d3", "Spa", "p2", state="lost")
+    office.refresh()
+    with office.database.for_team(office.team_id) as connection:
+        show_to_can_alone(connection)
+        for email, title in ((ADA, ""), (CAN, "Refit")):
+            (told,) = replay(connection, office.members[email], office.now - timedelta(days=1)).differences
+            assert (told.conversation, told.item_title) == (office.load(conversation).public_id, title)
+            assert ("Tom" in told.sentence) == bool(title)

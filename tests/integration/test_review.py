@@ -160,3 +160,14 @@ def test_a_linked_item_that_closed_while_another_is_open_is_in_the_queue(office:
     office.mail("m5", "una@brightwater.test", ADA, answers="m1")
     assert conversation in choices(office, ADA)
     assert office.linked(conversation) == "deal/d5"
+
+
+def test_choices_of_others_do_not_fill_the_queue(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = office.mail("m1", TOM, ADA)
+    for n in range(3):
+        office.mail(f"c{n}", TOM, CAN, at=[CAN], subject=f"Of Can {n}")
+    monkeypatch.setattr(review, "MOST_CHOICES", 2)
+    with office.database.for_team(office.team_id) as connection:
+        found = review.choices(connection, office.members[ADA])
+        assert [choice.seen.conversation.id for choice in found] == [mine]
+        assert len(review.choices(connection, office.members[DAN])) == 2

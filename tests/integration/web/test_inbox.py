@@ -365,3 +365,33 @@ def test_a_team_that_reads_turkish_gets_turkish_pages(
     assert '<html lang="tr">' in page
     assert "Gelen kutusu" in page
     assert "Sign out" not in page
+
+
+def test_a_list_does_not_name_an_item_that_the_crm_hides(
+    office: Office, database: Database, browse: Callable[[str], Page]
+) -> None:
+    office.mail("m1", BEA, ADA)
+    assert "Rollout" in browse(ADA).get("/inbox")
+    with database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE mirror_item SET visibility = '[\"nobody\"]' WHERE external_id = 'd1'"))
+    page = browse(ADA).get("/inbox")
+    assert "an item you may not see" in page
+    assert "Rollout" not in page
+
+
+def test_a_page_may_be_asked_for_without_its_text(office: Office, browse: Callable[[str], Page]) -> None:
+    assert browse(ADA).client.head("/inbox").status_code == 200
+
+
+def test_an_items_page_shows_the_time_of_the_newest_message_the_reader_may_know_of(
+    office: Office, database: Database, browse: Callable[[str], Page]
+) -> None:
+    office.mail("m1", BEA, ADA)
+    office.mail("m2", BEA, CAN, at=[CAN], answers="m1")
+    with database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE account SET visibility = 'private'"))
+        first, last = connection.execute(sa.text("SELECT at FROM message ORDER BY at")).scalars()
+    for email, shown, not_shown in ((ADA, first, last), (CAN, last, first)):
+        page = browse(email).get("/items/deal/d1")
+        assert shown.isoformat() in page
+        assert not_shown.isoformat() not in page
