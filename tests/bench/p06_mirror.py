@@ -6,9 +6,6 @@ As the app role, under row-level security; both teams in the same tables, asked 
 from __future__ import annotations
 
 import random
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,12 +16,12 @@ from app.store import embedded, lookups, mirror
 from app.store.database import Database
 from app.store.migrate import migrate
 from app.store.roles import OWNER
+from tests.bench.growth import Ask, growth
 from tests.bench.row import Row
 from tests.integration.building import ADA, Office
 
 SMALL, LARGE = 10_000, 1_000_000
 ROUNDS = 60
-BAR, BAR_MS = 1.5, 100.0
 # One person and one item a number; a hundred persons share an organization. Titles draw on 5,000 words.
 FILL = """
 INSERT INTO mirror_organization (team_id, connection_id, company, external_id, name)
@@ -105,27 +102,7 @@ def measure() -> list[Row]:
                 database.close()
 
 
-Ask = Callable[[random.Random], int]
-
-
 def _row(what: str, small: Ask, large: Ask) -> Row:
-    for ask in (small, large):
-        assert sum(ask(random.Random(seed)) for seed in range(20)) > 0
-    times: dict[Ask, list[float]] = {small: [], large: []}
-    for seed in range(ROUNDS):
-        for ask in (small, large):
-            start = time.perf_counter()
-            ask(random.Random(seed))
-            times[ask].append((time.perf_counter() - start) * 1000)
-    ours, reference = statistics.fmean(times[large]), statistics.fmean(times[small])
-    p95 = statistics.quantiles(times[large], n=20)[-1]
-    return Row(
-        "P6",
-        f"{what} in a mirror of {LARGE:,} persons and items (p95 {p95:.1f} ms), against {SMALL:,}",
-        ours,
-        reference,
-        "ms",
-        ours / reference,
-        f"<= {BAR}, p95 < {BAR_MS:.0f} ms",
-        ours / reference <= BAR and p95 < BAR_MS,
+    return growth(
+        "P6", f"{what} in a mirror of {LARGE:,} persons and items ({{p95}}), against {SMALL:,}", small, large, ROUNDS
     )

@@ -6,9 +6,6 @@ As the application's role under row-level security; each answer is what the page
 from __future__ import annotations
 
 import random
-import statistics
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +18,11 @@ from app.store.database import Database
 from app.store.inbox import Place
 from app.store.migrate import migrate
 from app.store.roles import OWNER
+from tests.bench.growth import Ask, growth
 from tests.bench.row import Row
 from tests.integration.building import ADA, Office
 
 SMALL, LARGE, ROUNDS = 10_000, 1_000_000, 100
-BAR, BAR_MS = 1.5, 100.0
 NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
 
 # Conversation n has one mail. Of its words one is its own, one it shares with 99 others, some with a fiftieth or with
@@ -132,27 +129,5 @@ def measure() -> list[Row]:
                 database.close()
 
 
-Ask = Callable[[random.Random], int]
-
-
 def _row(what: str, small: Ask, large: Ask) -> Row:
-    for ask in (small, large):
-        assert sum(ask(random.Random(seed)) for seed in range(20)) > 0
-    times: dict[Ask, list[float]] = {small: [], large: []}
-    for seed in range(ROUNDS):
-        for ask in (small, large):
-            start = time.perf_counter()
-            ask(random.Random(seed))
-            times[ask].append((time.perf_counter() - start) * 1000)
-    ours, reference = statistics.fmean(times[large]), statistics.fmean(times[small])
-    p95 = statistics.quantiles(times[large], n=20)[-1]
-    return Row(
-        "P7",
-        f"{what} of {LARGE:,} conversations (p95 {p95:.1f} ms), against {SMALL:,}",
-        ours,
-        reference,
-        "ms",
-        ours / reference,
-        f"<= {BAR}, p95 < {BAR_MS:.0f} ms",
-        ours / reference <= BAR and p95 < BAR_MS,
-    )
+    return growth("P7", f"{what} of {LARGE:,} conversations ({{p95}}), against {SMALL:,}", small, large, ROUNDS)
