@@ -18,6 +18,8 @@ from app.store import accounts as account_rows
 from app.store import conversations, mirror
 from app.store import links as rows
 
+NOBODYS = 0  # the id of no conversation: looked at like another member's, so the answers cannot be told apart
+
 
 @dataclass(frozen=True, slots=True)
 class Acting:

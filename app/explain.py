@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from app.linking.addresses import is_ours, match_key
 from app.linking.authenticity import direction
-from app.linking.reasons import action_label, sentence
+from app.linking.reasons import action_label, sentence, utc
 from app.linking.visibility import may_see, visible_bcc
 from app.links import Seen, dismissed
 from app.model import (
@@ -88,12 +88,17 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
         "claims": _claims(connection, seen),
         "merged": [f"merge/{row.id}" for row in merges.into(connection, conversation.id)] if seen.may_link else [],
         "notes": [
-            {"item": str(note.ref), "state": note.state, "error": note.error, "written_at": _utc(note.written_at)}
+            {
+                "item": str(note.ref),
+                "state": note.state,
+                "error": note.error,
+                "written_at": utc(note.written_at) if note.written_at else None,
+            }
             for note in crm.notes_of(connection, [conversation.id])
         ],
         "history": [
             {
-                "at": _utc(earlier.at),
+                "at": utc(earlier.at),
                 "outcome": earlier.decision.outcome,
                 "reason": earlier.decision.reason,
                 "sentence": _sentence(known.of_decision(earlier.decision), locale),
@@ -276,7 +281,7 @@ def _holders(found: Sequence[Account]) -> dict[str, list[str]]:
 
 
 def _message(message: Message, ours: Ours) -> dict[str, Any]:
-    return {"internet_id": message.internet_id, "sent_at": _utc(message.at), "direction": direction(message, ours)}
+    return {"internet_id": message.internet_id, "sent_at": utc(message.at), "direction": direction(message, ours)}
 
 
 def _link(link: Link | None, hidden: Collection[ItemRef] = ()) -> dict[str, Any] | None:
@@ -321,7 +326,3 @@ def _bcc(message: Message) -> list[Participant]:
 
 def _first(conversation: Conversation) -> tuple[datetime, int]:
     return (conversation.messages[0].at if conversation.messages else datetime.max.replace(tzinfo=UTC), conversation.id)
-
-
-def _utc(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

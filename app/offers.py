@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from app.acting import Acting, Seen, see
 from app.errors import Conflict, NotFound
 from app.installation import Installation
 from app.linking.decide import decide
+from app.linking.reasons import utc
 from app.links import BulkResult
 from app.mirror import Follow
 from app.model import ITEM_KINDS, Conversation, DecisionInput, Item, ItemRef, Member
@@ -68,7 +69,7 @@ def document(standing: Standing) -> dict[str, Any]:
     return {
         "id": standing.offer.public_id,
         "item": {"kind": item.ref.kind, "id": item.ref.external_id, "title": item.title},
-        "made_at": _utc(standing.offer.made_at),
+        "made_at": utc(standing.offer.made_at),
         "conversations": [
             {"id": seen.conversation.public_id, "subject": seen.subject} for seen in standing.conversations
         ],
@@ -157,7 +158,3 @@ def _as_if_older(given: DecisionInput) -> DecisionInput:
     first = min(message.at for message in given.conversation.messages)
     items = tuple(replace(item, created_at=min(item.created_at, first)) for item in given.items)
     return replace(given, items=items)
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

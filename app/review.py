@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from app import deciding, links
 from app.acting import may_name
 from app.errors import Conflict, NotFound
 from app.linking.decide import decide
-from app.linking.reasons import sentence
+from app.linking.reasons import sentence, utc
 from app.linking.suggest import SuggestInput, Suggestion, suggest
 from app.linking.visibility import Reader
 from app.links import Acting, Seen, see
@@ -72,7 +71,7 @@ def document(choice: Choice, locale: str) -> dict[str, Any]:
     return {
         "id": conversation.public_id,
         "subject": choice.seen.subject,
-        "last_message_at": _utc(conversation.messages[-1].at),
+        "last_message_at": utc(conversation.messages[-1].at),
         "reason": choice.reason,
         "sentence": sentence(choice.reason, choice.decision.params if choice.may_name else {}, locale),
         "suggestions": [suggestion_document(each, locale) for each in choice.suggestions],
@@ -146,7 +145,3 @@ def accept(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
     if first is None:
         raise Conflict("no_open_item")
     links.link(connection, acting, conversation_id, first.ref)
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from app.acting import NOBODYS
 from app.cli.frame import opened
 from app.errors import NotFound
 from app.installation import Installation
@@ -17,8 +18,6 @@ from app.linking.addresses import normalize, parse_list
 from app.links import Acting
 from app.model import Account, Member
 from app.store import accounts, conversations, lookups, teams
-
-NOBODYS = 0  # the id of no conversation
 
 
 def team_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ import click
 import sqlalchemy as sa
 
 from app import links
-from app.cli.choosing import NOBODYS, acting_as, as_member, conversation_of, team_option
+from app.acting import NOBODYS
+from app.cli.choosing import acting_as, as_member, conversation_of, team_option
 from app.cli.frame import Answer, Command
 from app.errors import NotFound
 from app.explain import explain as explain_conversation

@@ -7,7 +7,7 @@ change it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from app.linking import wording
@@ -83,6 +83,11 @@ def moment(value: object, locale: str = "en") -> str:
         return day(value, locale)
     separator = ", " if _language(locale) == "en" else " "
     return f"{day(found, locale)}{separator}{found:%H:%M}"
+
+
+def utc(at: datetime) -> str:
+    """Return a time as programs read it: RFC 3339, UTC, with a Z."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class _Words(dict[str, str]):

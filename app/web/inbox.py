@@ -18,7 +18,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import inbox, links, offers, review
-from app.acting import Acting
+from app.acting import NOBODYS, Acting
 from app.errors import NotFound, ThreadlinkError
 from app.installation import Installation
 from app.linking.reasons import REASONS, kind_word, sentence
@@ -33,7 +33,6 @@ Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 
 LONGEST_QUERY = 200
 MOST_AT_ONCE = 200
-NOBODYS = 0  # the id of no conversation: answered like another member's
 _DONE = frozenset({"linked", "unlinked", "dismissed", "undone", "accepted", "declined", "bulk", "auto_on", "auto_off"})
 _PLACES = ("/inbox", "/review", "/conversations/", "/items/")
 

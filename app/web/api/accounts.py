@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from flask import Response, jsonify
 from app import accounts as rules
 from app.acting import Acting
 from app.errors import NotFound
+from app.linking.reasons import utc
 from app.model import Member
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.web.api.frame import Frame
@@ -65,11 +65,7 @@ def _told(health: AccountHealth, member: Member) -> dict[str, Any]:
         "auto_link": account.auto_link,
         "visibility": account.visibility,
         "is_mine": _is_of(member, health),
-        "last_sync_at": _utc(health.last_sync_at),
+        "last_sync_at": utc(health.last_sync_at) if health.last_sync_at else None,
         "pending": health.pending,
         "parked": health.parked,
     }
-
-
-def _utc(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

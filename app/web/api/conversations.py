@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Response, jsonify
 
 from app import doctor, links, offers, review
-from app.acting import Acting, Seen
+from app.acting import NOBODYS, Acting, Seen
 from app.errors import NotFound
 from app.explain import explain
 from app.model import ItemRef, Member
@@ -35,7 +35,6 @@ from app.web.api.shapes import (
 )
 
 _TAG = "conversations"
-NOBODYS = 0  # the id of no conversation: looked at like another member's, so the answers cannot be told apart
 
 
 def add(frame: Frame) -> None:

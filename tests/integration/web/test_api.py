@@ -98,6 +98,12 @@ def test_a_key_that_reads_changes_nothing(office: Office, program: Callable[...,
 # --- what a member may see and do ---
 
 
+def test_an_account_says_when_it_was_last_brought_up_to_date(office: Office, program: Callable[..., Program]) -> None:
+    office.rows("UPDATE account SET last_sync_at = '2026-03-02T14:05:00+02:00' WHERE address = :a RETURNING id", a=ADA)
+    found = {each["address"]: each["last_sync_at"] for each in program(DAN).get("/accounts")[1]["accounts"]}
+    assert found == {ADA: "2026-03-02T12:05:00Z", CAN: None}
+
+
 def test_a_conversation_is_explained(office: Office, program: Callable[..., Program]) -> None:
     conversation = office.mail("m1", BEA, ADA)
     status, told = program(ADA).get(f"/conversations/{id_of(office, conversation)}")
