@@ -58,6 +58,11 @@ class Seen:
         readable = (m.subject for m in self.conversation.messages if self.level_of(m) in ("subject", "full"))
         return next(readable, None)
 
+    @property
+    def known(self) -> tuple[Message, ...]:
+        """The messages that exist for the member, oldest first; there is at least one."""
+        return tuple(message for message in self.conversation.messages if self.level_of(message) != "private")
+
     def level_of(self, message: Message) -> Level:
         """Return how much of a message the member may read."""
         return message_level(

@@ -131,7 +131,7 @@ class Known:
     def to(cls, connection: sa.Connection, seen: Seen, named: Collection[ItemRef]) -> Known:
         """Work out what a member may know; `named` are the items that will be spoken of."""
         conversation = seen.conversation
-        messages = tuple(message for message in conversation.messages if seen.level_of(message) != "private")
+        messages = seen.known
         people = {person.address for message in messages for person in message.participants}
         people |= {person.address for message in messages for person in visible_bcc(seen.reader, message)}
         everybody = {p.address for m in conversation.messages for p in (*m.participants, *_bcc(m))}

@@ -203,18 +203,17 @@ def _reasons(
 
 
 def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason: str, *, is_dismissed: bool) -> Row:
-    known = seen.conversation
-    readable = [message for message in known.messages if seen.level_of(message) != "private"]
+    conversation, known = seen.conversation, seen.known
     people: dict[str, str] = {}
-    for message in reversed(readable):
+    for message in reversed(known):
         for person in message.participants:
             if person.role != "reply_to" and not is_ours(person.address, seen.ours):
                 people.setdefault(person.address, person.name or person.address)
-    newest = next((message for message in reversed(readable) if seen.level_of(message) == "full"), None)
+    newest = next((message for message in reversed(known) if seen.level_of(message) == "full"), None)
     snippet = seen.copy_of(newest) if newest else None
     names = tuple(people.values())
     state: State = "unlinked"
-    if known.primary_link is not None:
+    if conversation.primary_link is not None:
         state = "linked"
     elif is_dismissed:
         state = "dismissed"
@@ -222,14 +221,14 @@ def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason:
         state = "review"
     return Row(
         seen=seen,
-        at=at or readable[-1].at,
+        at=at or known[-1].at,
         state=state,
         people=names[:SHOWN_PEOPLE],
         more_people=max(0, len(names) - SHOWN_PEOPLE),
         snippet=snippet.snippet if snippet else "",
-        messages=len(readable),
-        link=known.primary_link,
-        reason=reason if known.primary_link is None else "",
+        messages=len(known),
+        link=conversation.primary_link,
+        reason=reason if conversation.primary_link is None else "",
     )
 
 

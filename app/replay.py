@@ -108,7 +108,7 @@ def _difference(seen: Seen, decision: Decision, hidden: Collection[ItemRef], loc
     primary, kind = conversation.primary_link, _kind(conversation, decision)
     if kind is None:
         return None
-    known = [message for message in conversation.messages if seen.level_of(message) != "private"]
+    known = seen.known
     trigger = next((message for message in known if message.id == decision.trigger_id), known[-1])
     return Difference(
         kind=kind,

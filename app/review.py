@@ -71,7 +71,7 @@ def document(choice: Choice, locale: str) -> dict[str, Any]:
     return {
         "id": conversation.public_id,
         "subject": choice.seen.subject,
-        "last_message_at": utc(conversation.messages[-1].at),
+        "last_message_at": utc(choice.seen.known[-1].at),
         "reason": choice.reason,
         "sentence": sentence(choice.reason, choice.decision.params if choice.may_name else {}, locale),
         "suggestions": [suggestion_document(each, locale) for each in choice.suggestions],

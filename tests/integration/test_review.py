@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from app import links, review
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
+from app.linking.reasons import utc
 from app.linking.suggest import Suggestion
 from app.store.database import Database
 from tests.integration.building import ADA, CAN, DAN, TOM, Office
@@ -171,3 +173,13 @@ def test_choices_of_others_do_not_fill_the_queue(office: Office, monkeypatch: py
         found = review.choices(connection, office.members[ADA])
         assert [choice.seen.conversation.id for choice in found] == [mine]
         assert len(review.choices(connection, office.members[DAN])) == 2
+
+
+def test_a_choice_tells_the_time_of_the_newest_message_the_member_may_know_of(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    office.mail("m2", TOM, CAN, at=[CAN], answers="m1")
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE account SET visibility = 'private'"))
+        first, _ = (message.at for message in office.load(conversation).messages)
+        (choice,) = review.choices(connection, office.members[ADA])
+        assert review.document(choice, "en")["last_message_at"] == utc(first)
