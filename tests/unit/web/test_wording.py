@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import ThreadlinkError
 from app.web.application import ANSWERS
-from app.web.wording import LOCALES, provider_name, words
+from app.web.wording import AREAS, LOCALES, provider_name, words
 
 TEMPLATES = Path(__file__).parents[3] / "app" / "web" / "templates"
 
@@ -23,6 +23,11 @@ def test_both_languages_have_the_same_texts_with_the_same_fields() -> None:
     english, turkish = (words(locale) for locale in LOCALES)
     assert english.keys() == turkish.keys()
     assert {key: fields(text) for key, text in english.items()} == {key: fields(turkish[key]) for key in turkish}
+
+
+def test_a_text_stands_in_one_area() -> None:
+    keys = [key for area in AREAS for key in area.EN]
+    assert len(keys) == len(set(keys))
 
 
 def test_no_text_is_left_in_english() -> None:

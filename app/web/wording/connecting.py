@@ -1,0 +1,66 @@
+"""What the pages that connect a mailbox or a CRM say."""
+
+EN = {
+    "connect_title": "Connect a mailbox",
+    "connect_intro": "threadlink will read the e-mail of this mailbox and link its conversations to items in the CRM.",
+    "team": "Team",
+    "member": "Member",
+    "mailbox": "Mailbox",
+    "mailbox_open": "the one you choose at {provider}",
+    "kind": "Kind",
+    "kind_personal": "Personal account",
+    "kind_team": "Team account",
+    "auto_link": "Link conversations automatically",
+    "auto_link_hint": "On unless you say no now. You can change it later; nothing is linked retroactively.",
+    "continue": "Continue to {provider}",
+    "confirm_title": "Is this the mailbox you meant?",
+    "confirm_intro": "The consent was given for {address}. The link was made for {member}.",
+    "confirm_warning": "Go on only if you made or asked for this link yourself: team {team} will read this mailbox.",
+    "confirm_yes": "Yes, connect {address}",
+    "confirm_no": "No, do not connect it",
+    "done_title": "The mailbox is connected",
+    "done_intro": "{address} is being read now. You can close this page.",
+    "crm_title": "Connect {crm}",
+    "crm_intro": "threadlink will read people and items in {crm}, and show linked conversations on them.",
+    "crm_done_title": "{crm} is connected",
+    "crm_done_intro": "People and items of {company} are being read now. You can close this page.",
+    "crm_installed_title": "One step is missing in {crm}",
+    "crm_installed_intro": "The app is installed, but no team is connected yet. An administrator of the team makes a"
+    " one-time link with this command and opens it:",
+    "declined_title": "Nothing was connected",
+    "declined_intro": "The consent was given back. You can close this page.",
+}
+
+TR = {
+    "connect_title": "Posta kutusu bağla",
+    "connect_intro": "threadlink bu kutunun e-postalarını okuyacak ve konuşmalarını CRM öğelerine bağlayacak.",
+    "team": "Ekip",
+    "member": "Üye",
+    "mailbox": "Posta kutusu",
+    "mailbox_open": "{provider} sayfasında seçeceğiniz kutu",
+    "kind": "Tür",
+    "kind_personal": "Kişisel hesap",
+    "kind_team": "Ekip hesabı",
+    "auto_link": "Konuşmalar otomatik bağlansın",
+    "auto_link_hint": "Şimdi kapatmazsanız açıktır. Sonra değiştirebilirsiniz; geriye dönük olarak bağlanmaz.",
+    "continue": "{provider} sayfasına geç",
+    "confirm_title": "Bağlamak istediğiniz kutu bu mu?",
+    "confirm_intro": "Onay {address} için verildi. Bağlantı {member} için oluşturulmuştu.",
+    "confirm_warning": (
+        "Yalnızca bu bağlantıyı kendiniz oluşturduysanız veya istediyseniz devam edin: {team} ekibi bu kutuyu okuyacak."
+    ),
+    "confirm_yes": "Evet, {address} adresini bağla",
+    "confirm_no": "Hayır, bağlama",
+    "done_title": "Posta kutusu bağlandı",
+    "done_intro": "{address} adresi şimdi okunuyor. Bu sayfayı kapatabilirsiniz.",
+    "crm_title": "{crm} bağla",
+    "crm_intro": "threadlink {crm} içindeki kişileri ve öğeleri okuyacak, bağlı konuşmaları onların üzerinde"
+    " gösterecek.",
+    "crm_done_title": "{crm} bağlandı",
+    "crm_done_intro": "{company} şirketinin kişileri ve öğeleri şimdi okunuyor. Bu sayfayı kapatabilirsiniz.",
+    "crm_installed_title": "{crm} için bir adım eksik",
+    "crm_installed_intro": "Uygulama yüklendi ama henüz hiçbir ekip bağlı değil. Ekibin bir yöneticisi şu komutla tek"
+    " kullanımlık bir bağlantı oluşturup açar:",
+    "declined_title": "Hiçbir şey bağlanmadı",
+    "declined_intro": "Verilen onay geri alındı. Bu sayfayı kapatabilirsiniz.",
+}
