@@ -99,12 +99,23 @@ class Ours:
 
 
 @dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a member chose for the pages; an empty locale is the team's, an empty time zone is UTC."""
+
+    locale: str = ""
+    time_zone: str = ""  # IANA name
+    shortcuts: bool = True  # whether single keys act in the inbox
+    digest: bool = False  # whether the review queue comes by e-mail once a day
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     id: int
     public_id: str
     name: str
     email: str
     role: Literal["admin", "member"]
+    preferences: Preferences = Preferences()
 
 
 @dataclass(frozen=True, slots=True)

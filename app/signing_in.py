@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from app.accounts import audit, current_team
 from app.errors import NotFound
@@ -37,6 +38,16 @@ class SignedIn:
 
     team: Team
     member: Member
+
+    @property
+    def locale(self) -> str:
+        """The language the member reads."""
+        return self.member.preferences.locale or self.team.locale
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone the member reads times in."""
+        return ZoneInfo(self.member.preferences.time_zone or "UTC")
 
 
 def invite(installation: Installation, team_id: int, member: Member) -> SignInLink:

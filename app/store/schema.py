@@ -93,6 +93,7 @@ member = sa.Table(
     _text("role", "member"),
     sa.Column("removed_at", Time),
     sa.Column("created_at", Time, nullable=False, server_default=NOW),
+    sa.Column("preferences", JSONB, nullable=False, server_default=EMPTY_JSON),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "public_id"),
     sa.UniqueConstraint("team_id", "email"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app.model import Member
+from app.model import Member, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,25 @@ def add_member(
 def members(connection: sa.Connection) -> list[Member]:
     """Return the members of the team who were not removed, by name."""
     rows = connection.execute(
-        sa.text("SELECT id, public_id, name, email, role FROM member WHERE removed_at IS NULL ORDER BY name, id")
+        sa.text(
+            "SELECT id, public_id, name, email, role, preferences FROM member WHERE removed_at IS NULL"
+            " ORDER BY name, id"
+        )
     )
-    return [Member(row.id, str(row.public_id), row.name, row.email, row.role) for row in rows]
+    return [
+        Member(row.id, str(row.public_id), row.name, row.email, row.role, Preferences(**row.preferences))
+        for row in rows
+    ]
 
 
 def member_by_id(connection: sa.Connection, member_id: int) -> Member | None:
     """Return the member with this id."""
     return next((member for member in members(connection) if member.id == member_id), None)
+
+
+def set_preferences(connection: sa.Connection, member_id: int, preferences: Preferences) -> None:
+    """Store what a member chose for the pages."""
+    connection.execute(
+        sa.text("UPDATE member SET preferences = CAST(:preferences AS jsonb) WHERE id = :id"),
+        {"preferences": json.dumps(asdict(preferences)), "id": member_id},
+    )

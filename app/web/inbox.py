@@ -21,19 +21,16 @@ from app import inbox, links, offers, review
 from app.acting import NOBODYS, Acting
 from app.errors import NotFound, ThreadlinkError
 from app.installation import Installation
-from app.linking.reasons import REASONS, kind_word, sentence
 from app.model import ItemRef
 from app.ports import SearchHit
 from app.store import conversations, crm, mirror
 from app.store.inbox import COUNTED_UP_TO, STATES, Place, State
-from app.web.consent import page_of
+from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
 from app.web.signed_in import Browser, who
 
 Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 
-LONGEST_QUERY = 200
 MOST_AT_ONCE = 200
-_DONE = frozenset({"linked", "unlinked", "dismissed", "undone", "accepted", "declined", "bulk", "auto_on", "auto_off"})
 _PLACES = ("/inbox", "/review", "/conversations/", "/items/")
 
 
@@ -58,7 +55,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
         with _reading(installation) as connection:
             after = _place(installation, request.args.get("after", ""))
             words = request.args.get("s", "")[:LONGEST_QUERY].strip()
-            found = inbox.listing(connection, who().member, who().team.locale, state, after, words)
+            found = inbox.listing(connection, who().member, who().locale, state, after, words)
             hits = _search(connection)
         return member_page(
             "inbox.html",
@@ -75,7 +72,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
     @browser.members_only
     def show_conversation(conversation: UUID) -> Response:
         with _reading(installation) as connection:
-            shown = inbox.conversation(connection, who().member, str(conversation), who().team.locale)
+            shown = inbox.conversation(connection, who().member, str(conversation), who().locale)
             hits = _search(connection)
         if shown is None:
             raise NotFound
@@ -87,7 +84,7 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
         with _reading(installation) as connection:
             choices = review.choices(connection, who().member)
             offered = offers.standing(connection, who().member)
-        documents = [review.document(choice, who().team.locale) for choice in choices]
+        documents = [review.document(choice, who().locale) for choice in choices]
         return member_page("review.html", choices=documents, offers=[offers.document(each) for each in offered])
 
 
@@ -126,7 +123,7 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
     @pages.post("/undo")
     @browser.members_only
     def undo() -> WerkzeugResponse:
-        action = _uuid(request.form.get("action", ""))
+        action = uuid_of(request.form.get("action", ""))
         return _act(installation, "undone", lambda connection, acting: _undo(connection, acting, action))
 
 
@@ -180,7 +177,7 @@ def _item(connection: sa.Connection) -> ItemRef:
 
 
 def _ticked() -> Sequence[str]:
-    found = [each for each in (_uuid(value) for value in request.form.getlist("c")[:MOST_AT_ONCE]) if each]
+    found = [each for each in (uuid_of(value) for value in request.form.getlist("c")[:MOST_AT_ONCE]) if each]
     if not found:
         raise NotFound
     return list(dict.fromkeys(found))
@@ -190,13 +187,6 @@ def _undo(connection: sa.Connection, acting: Acting, action: str) -> None:
     if not action:
         raise NotFound
     links.undo(connection, acting, action)
-
-
-def _uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return ""
 
 
 def _back(told: dict[str, Any]) -> str:
@@ -227,27 +217,3 @@ def _place(installation: Installation, text: str) -> Place | None:
         return Place(datetime.fromisoformat(value["at"]), int(value["id"]))
     except (ValueError, KeyError, TypeError, InvalidToken, ThreadlinkError):
         return None
-
-
-# --- what an answer says ---
-
-
-def member_page(template: str, **shown: object) -> Response:
-    """Render a page for who is signed in, with what the last choice did."""
-    done = request.args.get("done", "")
-    signed = who()
-    return page_of(
-        template,
-        signed.team.locale,
-        signed=signed,
-        here=request.path,
-        query=request.args.get("q", "")[:LONGEST_QUERY],
-        done=done if done in _DONE else "",
-        action=_uuid(request.args.get("action", "")),
-        n=request.args.get("n", default=0, type=int),
-        left=request.args.get("left", default=0, type=int),
-        sentence=lambda code, **params: sentence(code, params, signed.team.locale),
-        has_reason=lambda code: code in REASONS,
-        kind_word=lambda kind: kind_word(kind, signed.team.locale),
-        **shown,
-    )

@@ -1,4 +1,4 @@
-"""Pages beside the inbox: a member's accounts with their switch, an item with its history, and the doctor."""
+"""Pages beside the inbox: a member's preferences and accounts, an item with its history, and the doctor."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from uuid import UUID
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import accounts, doctor, inbox
+from app import accounts, doctor, inbox, preferences
 from app.errors import NotFound
 from app.installation import Installation
+from app.model import Preferences
 from app.store import crm
 from app.store.account_health import AccountHealth, health_of_accounts
-from app.web.inbox import LONGEST_QUERY, member_page
+from app.web.member_page import LONGEST_QUERY, member_page
+from app.web.settings_frame import PREFERENCES_PAGES, SETTINGS_PAGES, administrators_only, settings_page
 from app.web.signed_in import Browser, who
 
 
@@ -21,6 +23,31 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     pages = Blueprint("settings", __name__)
     database = installation.database
 
+    @pages.get("/settings")
+    @browser.members_only
+    @administrators_only
+    def team_settings() -> WerkzeugResponse:
+        first, _ = (*SETTINGS_PAGES, *PREFERENCES_PAGES)[0]
+        return redirect(first, 303)
+
+    @pages.get("/preferences")
+    @browser.members_only
+    def show_preferences() -> Response:
+        return settings_page("preferences.html", chosen=who().member.preferences, zones=preferences.time_zones())
+
+    @pages.post("/preferences")
+    @browser.members_only
+    def choose() -> WerkzeugResponse:
+        chosen = Preferences(
+            locale=request.form.get("locale", ""),
+            time_zone=request.form.get("time_zone", ""),
+            shortcuts="shortcuts" in request.form,
+            digest=who().member.preferences.digest,
+        )
+        with database.for_team(who().team.id) as connection:
+            preferences.set_preferences(connection, who().member, chosen)
+        return redirect("/preferences?done=saved", 303)
+
     @pages.get("/preferences/email-sync")
     @browser.members_only
     def show_accounts() -> Response:
@@ -28,7 +55,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             known = health_of_accounts(connection)
         own = [health for health in known if _is_of(health)]
         others = [health for health in known if not _is_of(health)] if who().member.role == "admin" else []
-        return member_page("accounts.html", own=own, others=others, states=doctor.STATES)
+        return settings_page("accounts.html", own=own, others=others, states=doctor.STATES)
 
     @pages.post("/preferences/email-sync/<uuid:account>")
     @browser.members_only
@@ -47,7 +74,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     def show_item(kind: str, external_id: str) -> Response:
         with database.for_team(who().team.id) as connection:
             ref = crm.item_ref(connection, kind, external_id)
-            shown = inbox.item(connection, who().member, ref, who().team.locale)
+            shown = inbox.item(connection, who().member, ref, who().locale)
         if shown is None:
             raise NotFound("item_unknown", item="")
         return member_page("item.html", shown=shown)
@@ -57,7 +84,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     def show_doctor() -> Response:
         query = request.args.get("q", "")[:LONGEST_QUERY].strip()
         with database.for_team(who().team.id) as connection:
-            found = doctor.trace(connection, who().member, query, who().team.locale) if query else None
+            found = doctor.trace(connection, who().member, query, who().locale) if query else None
         findings = doctor.examine(installation, who().team.id)[1] if who().member.role == "admin" else []
         return member_page("doctor.html", found=found, findings=findings)
 

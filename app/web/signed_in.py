@@ -37,7 +37,7 @@ class Browser:
                 return redirect("/sign-in", 303)
             if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
-            g.signed_in = who
+            g.signed_in, g.now = who, self._installation.clock.now()
             return view(*args, **kwargs)
 
         return guarded

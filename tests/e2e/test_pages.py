@@ -15,6 +15,7 @@ PAGES = [
     "/inbox?q=lobby",
     "/review",
     "/items/deal/rollout",
+    "/preferences",
     "/preferences/email-sync",
     "/doctor?q=Prices",
     "/sign-in",

@@ -1,6 +1,17 @@
 """What stands around every page of a member: navigation, and what the last choice did."""
 
 EN = {
+    "settings": "Settings",
+    "personal_preferences": "Personal preferences",
+    "team_settings": "Team settings",
+    "preferences": "Language and time",
+    "language": "Language",
+    "as_the_team": "As the team",
+    "time_zone": "Time zone",
+    "shortcuts": "Single keys act in the inbox",
+    "shortcuts_hint": "As in Gmail: j and k move, x ticks, l links, ? shows all of them.",
+    "save": "Save",
+    "done_saved": "Saved.",
     "skip": "Skip to the content",
     "pages": "Pages",
     "undo": "Undo",
@@ -17,6 +28,17 @@ EN = {
 }
 
 TR = {
+    "settings": "Ayarlar",
+    "personal_preferences": "Kişisel tercihler",
+    "team_settings": "Ekip ayarları",
+    "preferences": "Dil ve saat",
+    "language": "Dil",
+    "as_the_team": "Ekibinki gibi",
+    "time_zone": "Saat dilimi",
+    "shortcuts": "Gelen kutusunda tek tuşla çalışma",
+    "shortcuts_hint": "Gmail'deki gibi: j ve k gezinir, x işaretler, l bağlar, ? hepsini gösterir.",
+    "save": "Kaydet",
+    "done_saved": "Kaydedildi.",
     "skip": "İçeriğe geç",
     "pages": "Sayfalar",
     "undo": "Geri al",

@@ -1,7 +1,7 @@
 """What the pages of accounts and of the doctor say."""
 
 EN = {
-    "accounts": "E-mail accounts",
+    "accounts": "Email sync",
     "doctor": "Doctor",
     "doctor_ask": "Message-ID, sender or words of the subject",
     "doctor_nothing": "No such mail in your mailboxes. It may have been filtered, or has not arrived.",
@@ -28,7 +28,7 @@ EN = {
 }
 
 TR = {
-    "accounts": "E-posta hesapları",
+    "accounts": "E-posta eşitleme",
     "doctor": "Tanılama",
     "doctor_ask": "Message-ID, gönderen veya konudan sözcükler",
     "doctor_nothing": "Kutularınızda böyle bir e-posta yok. Süzülmüş ya da henüz gelmemiş olabilir.",

@@ -1,0 +1,37 @@
+"""What stands around the pages of settings: personal preferences for everybody, the team's for administrators."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from flask import Response
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app.errors import NotAllowed
+from app.web.member_page import member_page
+from app.web.signed_in import View, who
+
+# Path and the key of its words, in the order of the side navigation.
+PREFERENCES_PAGES = (
+    ("/preferences", "preferences"),
+    ("/preferences/email-sync", "accounts"),
+)
+SETTINGS_PAGES: tuple[tuple[str, str], ...] = ()
+
+
+def settings_page(template: str, **shown: object) -> Response:
+    """Render a page of settings beside the navigation of those that the member may open."""
+    team_pages = SETTINGS_PAGES if who().member.role == "admin" else ()
+    return member_page(template, preferences_pages=PREFERENCES_PAGES, settings_pages=team_pages, **shown)
+
+
+def administrators_only(view: View) -> View:
+    """Let only an administrator in; stands below `members_only`. Raises NotAllowed (not_administrator)."""
+
+    @wraps(view)
+    def guarded(*args: object, **kwargs: object) -> Response | WerkzeugResponse:
+        if who().member.role != "admin":
+            raise NotAllowed("not_administrator")
+        return view(*args, **kwargs)
+
+    return guarded
