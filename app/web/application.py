@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, connect_crm, health, inbox, settings, webhooks
+from app.web import api, connect, connect_crm, conversation, health, inbox, settings, webhooks
 from app.web.security import hardening
 from app.web.signed_in import Browser
 from app.web.wording import browser_locale, words
@@ -75,6 +75,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         browser = Browser(installation)
         flask.register_blueprint(browser.blueprint())
         flask.register_blueprint(inbox.blueprint(installation, browser))
+        flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)
