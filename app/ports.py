@@ -298,6 +298,44 @@ class SharedMailConnector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AddonCall:
+    """What somebody did in an add-on that a vendor shows beside a mailbox; the vendor vouches for who it is.
+
+    `parameters` and `inputs` come from that person's screen: like all that is asked, they are judged by the person's
+    rights.
+    """
+
+    user_id: str  # as `ConnectedMailbox.provider_user_id`; "" when the person did not allow us to be told
+    address: str = ""  # what people call that person's mailbox: for showing, never for knowing somebody by it
+    message_id: str = ""  # the provider's id of the open message; "" when none is open
+    locale: str = ""
+    time_zone: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()  # permissions that the person did not give, as the vendor calls them
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # of this call alone, for read_open_message()
+
+
+@runtime_checkable
+class AddonConnector(Protocol):
+    """What a MailConnector offers besides when its vendor shows an add-on of ours beside a message."""
+
+    def read_addon_call(self, request: PushRequest, url: str) -> AddonCall:
+        """Verify that the vendor called this very URL for our add-on, and read the call; the mail API is not asked.
+
+        Raises NotificationForged, NotificationMalformed or VerificationUnavailable.
+        """
+        ...
+
+    def read_open_message(self, call: AddonCall) -> ProviderMessage | None:
+        """Read the headers of the open message with what the call brought; None when it is gone, or was not allowed.
+
+        Raises ProviderError.
+        """
+        ...
+
+
 class SimulatedMail(Protocol):
     """An HTTP server that behaves like a mail provider, for demo, tests and benchmarks."""
 

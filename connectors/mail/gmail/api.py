@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from google_auth_httplib2 import AuthorizedHttp
@@ -34,6 +34,7 @@ class Access:
 
     mailbox: str
     credentials: Credentials
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # that go along with call()
 
     @classmethod
     def of(cls, mailbox: Mailbox) -> Access:
@@ -55,6 +56,7 @@ class GmailApi:
         """Make one call and return the JSON object that was answered; empty when nothing was."""
         self._quota.spend(access.mailbox, UNITS[operation], operation)
         request = request_of(self._users())
+        request.headers.update(access.headers)
         try:
             answer = request.execute(http=self._http_for(access), num_retries=0)
         except (ProviderError, HttpError, *NO_ANSWER, *UNREADABLE) as error:

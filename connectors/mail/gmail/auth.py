@@ -1,7 +1,7 @@
 """Consent and tokens of one Google account: authorize, exchange, refresh, revoke.
 
 Tokens live encrypted on the account's row; they are refreshed only under that row's lock, so that two processes never
-refresh at once. What Google signs for pushes is verified in push.py. Vendor page:
+refresh at once. What Google signs for pushes and add-ons is verified in signed.py. Vendor page:
 developers.google.com/identity/protocols/oauth2/web-server
 """
 
@@ -12,6 +12,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from urllib.parse import urlencode
 import google.auth.credentials
 
 from app.errors import AccessRevoked, ApplicationMisconfigured, ProviderError, Rejected, Unavailable
-from app.ports import Authorization, Clock, Credentials
+from app.ports import Authorization, Clock, Credentials, LockedCredentials
 from connectors.http import Answer, OutgoingHttp
 from connectors.mail.gmail.failures import PROVIDER, consent_error, token_error
 from connectors.mail.gmail.settings import GmailSettings
@@ -40,6 +41,24 @@ class Consent:
 
     user_id: str  # the `sub` of the id token: the one name of an account that never changes
     secrets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnstoredCredentials:
+    """The credentials of a mailbox that has no row (yet): nothing is shared, so nothing is locked or kept."""
+
+    secrets: Mapping[str, Any]
+
+    def read(self) -> dict[str, Any]:
+        """Return what was handed over."""
+        return dict(self.secrets)
+
+    def write(self, secrets: Mapping[str, Any]) -> None:
+        """Keep nothing: the first call for a connected account refreshes again."""
+
+    def locked(self) -> AbstractContextManager[LockedCredentials]:
+        """Lock nothing."""
+        return nullcontext(self)
 
 
 class TokenSource(google.auth.credentials.Credentials):

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.errors import PermanentError, Rejected, Unavailable
-from app.model import Handshake, Notification
+from app.model import Handshake, Notification, ProviderMessage
 from app.ports import (
+    AddonCall,
     Authorization,
     Change,
     ChangePage,
     Clock,
     ConnectedMailbox,
     FetchOutcome,
-    LockedCredentials,
     Mailbox,
     MailCapabilities,
     NotificationSource,
     PushRequest,
     Subscription,
 )
+from connectors.mail.gmail.addon import AddonReader
 from connectors.mail.gmail.api import Access, GmailApi, list_of_objects, require_text
-from connectors.mail.gmail.auth import GmailAuth
+from connectors.mail.gmail.auth import GmailAuth, UnstoredCredentials
 from connectors.mail.gmail.changes import MailboxChanges
 from connectors.mail.gmail.failures import PROVIDER
 from connectors.mail.gmail.normalize import EPOCH
@@ -35,26 +35,11 @@ from connectors.mail.gmail.push import PushReader
 from connectors.mail.gmail.quota import Quota
 from connectors.mail.gmail.reading import MessageReader
 from connectors.mail.gmail.settings import GmailSettings
+from connectors.mail.gmail.signed import SignedTokens
 
 RENEW_BEFORE_S = 6 * 86_400  # Google ends a watch after 7 days and recommends renewing it every day
 # Labels whose messages push nothing. Leaving labels out, not in: mail that a filter archives on arrival pushes too.
 SILENT_LABELS = ["DRAFT", "SPAM", "TRASH"]
-
-
-@dataclass(frozen=True, slots=True)
-class _NewConsent:
-    """The credentials of a mailbox that has no row yet: nothing is shared, so nothing is locked or kept."""
-
-    secrets: Mapping[str, Any]
-
-    def read(self) -> dict[str, Any]:
-        return dict(self.secrets)
-
-    def write(self, secrets: Mapping[str, Any]) -> None:
-        """Keep nothing: the first call for the connected account refreshes again."""
-
-    def locked(self) -> AbstractContextManager[LockedCredentials]:
-        return nullcontext(self)
 
 
 class GmailConnector:
@@ -74,7 +59,9 @@ class GmailConnector:
         self._sleep = sleep
         self._reads_texts = settings.scopes == "readonly"
         self._auth = GmailAuth(settings, clock)
-        self._push = PushReader(settings, public_base_url, clock)
+        signed = SignedTokens(settings, clock)
+        self._push = PushReader(settings, public_base_url, signed)
+        self._addon = AddonReader(settings, self._auth, signed, clock)
         self._api = GmailApi(settings, self._auth, Quota(settings.units_per_minute, clock, sleep), clock)
         self._reader = MessageReader(self._api, settings, sleep)
         self._changes = MailboxChanges(self._api, can_search=self._reads_texts)
@@ -90,6 +77,14 @@ class GmailConnector:
         """Verify and decode what Pub/Sub pushed."""
         return self._push.read(request)
 
+    def read_addon_call(self, request: PushRequest, url: str) -> AddonCall:
+        """Verify that Google called this URL of the Gmail add-on, and read who did what."""
+        return self._addon.read(request, url)
+
+    def read_open_message(self, call: AddonCall) -> ProviderMessage | None:
+        """Read the headers of the message beside which the add-on is open."""
+        return self._addon.open_message(call)
+
     def pull_source(self) -> NotificationSource | None:
         """Return the Pub/Sub subscription, when GMAIL_PUBSUB_CREDENTIALS says who may pull it."""
         return PubSubPull(self._settings, self._clock) if self._settings.pubsub_credentials else None
@@ -101,7 +96,7 @@ class GmailConnector:
     def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedMailbox:
         """Exchange the code, check what was granted, and ask Gmail for the mailbox's own name."""
         consent = self._auth.exchange(redirect_uri, args, kept)
-        access = Access(f"new:{consent.user_id}", _NewConsent(consent.secrets))
+        access = Access(f"new:{consent.user_id}", UnstoredCredentials(consent.secrets))
         profile = self._api.call(access, "profile", lambda users: users.getProfile(userId="me"))
         address = require_text(profile, "emailAddress", "connect").lower()
         return ConnectedMailbox(address, consent.user_id, address, consent.secrets)

@@ -43,6 +43,13 @@ class GmailSettings(BaseSettings):
         default="",
         description="Key file (JSON) of a service account that pulls the subscription; empty waits for pushes.",
     )
+    addon_service_accounts: tuple[str, ...] = Field(
+        default=(),
+        description="Service accounts in whose name Google calls the Gmail add-on, comma separated; empty refuses all.",
+    )
+    addon_client_id: str = Field(
+        default="", description="OAuth client id of the Gmail add-on, which the id tokens of its users are made for."
+    )
     api_url: str = Field(default="https://gmail.googleapis.com", description="Gmail API endpoint.")
     batch_url: str = Field(default="https://gmail.googleapis.com/batch/gmail/v1", description="Gmail batch endpoint.")
     authorize_url: str = Field(
@@ -63,6 +70,11 @@ class GmailSettings(BaseSettings):
     batch_size: int = Field(default=25, ge=1, le=50, description="Messages read in one batch request.")
     retry_batch_size: int = Field(default=10, ge=1, le=50, description="Messages in a batch that is tried again.")
     timeout_s: int = Field(default=30, ge=1, le=300, description="Seconds Gmail may take to answer.")
+
+    @field_validator("addon_service_accounts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator(
         "api_url", "batch_url", "authorize_url", "token_url", "revoke_url", "certificates_url", "pubsub_url"

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 from app.ports import Clock
+from connectors.mail.gmail.simulator_addon import ADDON_CLIENT_ID, ADDON_SERVICE_ACCOUNT, SimulatedAddon
 from connectors.mail.gmail.simulator_api import SimulatedApi
 from connectors.mail.gmail.simulator_faults import AT_ONCE, FAULTS
 from connectors.mail.gmail.simulator_google import (
@@ -71,6 +72,7 @@ class GmailSimulator:
         """Start serving; return the settings that point the connector here."""
         self._clock = clock
         self._api = SimulatedApi(self._mailboxes, self._consents, self._faults, clock, self._lock, self._push)
+        self.addon = SimulatedAddon(self._mailboxes, self._consents, self.signer, clock, self._lock)
         self._server = SimulatorServer(self._answer)
         self._server.start()
         self._pushes.start()
@@ -82,6 +84,8 @@ class GmailSimulator:
             "GMAIL_SUBSCRIPTION": SUBSCRIPTION,
             "GMAIL_PUSH_AUDIENCE": PUSH_AUDIENCE,
             "GMAIL_PUSH_SERVICE_ACCOUNT": PUSH_SERVICE_ACCOUNT,
+            "GMAIL_ADDON_SERVICE_ACCOUNTS": ADDON_SERVICE_ACCOUNT,
+            "GMAIL_ADDON_CLIENT_ID": ADDON_CLIENT_ID,
             "GMAIL_API_URL": url,
             "GMAIL_BATCH_URL": f"{url}/batch/gmail/v1",
             "GMAIL_AUTHORIZE_URL": f"{url}/o/oauth2/v2/auth",

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.ports import Clock
-from connectors.mail.gmail.simulator_google import Consents
+from connectors.mail.gmail.simulator_google import Consents, Grant
 from connectors.mail.gmail.simulator_http import answer_batch, error_reply
 from connectors.mail.gmail.simulator_mailbox import HISTORY_KINDS, SimulatedMailbox
 from connectors.mail.gmail.simulator_payload import attachment_of, base64url
@@ -98,7 +98,7 @@ class SimulatedApi:
     def answer_batch(self, call: Call) -> Reply:
         """Answer a batch; each part is charged on its own."""
         with self._lock:
-            mailbox, _ = self._mailbox_of(call)
+            mailbox = self._mailbox_of(self._grant_of(call))
             if mailbox is not None:
                 mailbox.usage.update(requests=1, batch=1)
                 fault = self._fault_of_call(mailbox, "batch")
@@ -112,8 +112,9 @@ class SimulatedApi:
             match = pattern.fullmatch(call.path)
             if match is None or method != call.method:
                 continue
-            mailbox, is_metadata_only = self._mailbox_of(call)
-            if mailbox is None:
+            grant = self._grant_of(call)
+            mailbox = self._mailbox_of(grant)
+            if grant is None or mailbox is None:
                 return error_reply(401, "authError", "Invalid Credentials")
             mailbox.usage.update({"units": UNITS[operation], operation: 1, "requests": not is_part})
             if match[1] not in {"me", mailbox.address}:
@@ -121,16 +122,18 @@ class SimulatedApi:
             refused = self._fault_of_part(mailbox) if is_part else self._fault_of_call(mailbox, operation)
             if refused is not None:
                 return refused
-            reply = answer(Asked(call, mailbox, match.groups()[1:], is_metadata_only))
+            if grant.lent_for is not None and not _is_lent(grant, call, operation, match.groups()[1:]):
+                return error_reply(*REFUSALS["insufficient_permissions"])
+            reply = answer(Asked(call, mailbox, match.groups()[1:], "metadata" in grant.scope))
             return reply if is_part else self._spoiled(reply, mailbox, operation)
         return error_reply(404, "notFound", "Not Found")
 
-    def _mailbox_of(self, call: Call) -> tuple[SimulatedMailbox | None, bool]:
+    def _grant_of(self, call: Call) -> Grant | None:
         token = call.headers.get("authorization", "").removeprefix("Bearer ")
-        grant = self._consents.owner_of(token, self._clock.now())
-        if grant is None:
-            return None, False
-        return self._mailboxes[grant.address], "gmail.metadata" in grant.scope
+        return self._consents.owner_of(token, self._clock.now())
+
+    def _mailbox_of(self, grant: Grant | None) -> SimulatedMailbox | None:
+        return self._mailboxes[grant.address] if grant else None
 
     # --- faults ---
 
@@ -316,6 +319,12 @@ class SimulatedApi:
     def _is_refused_token(self, mailbox: SimulatedMailbox, page_token: str) -> bool:
         is_readable = re.fullmatch(r"[0-9]+(\.[0-9]+\.[0-9a-f]+)?", page_token)
         return is_readable is None or self._faults.take("page_token_expired", mailbox.address) is not None
+
+
+def _is_lent(grant: Grant, call: Call, operation: str, ids: tuple[str, ...]) -> bool:
+    """Whether an add-on may make this call: for the message it is open beside, with that message's own token."""
+    token = call.headers.get("x-goog-gmail-access-token", "")
+    return operation == "get" and "current.message" in grant.scope and grant.lent_for == (*ids, token)
 
 
 def _page_size(call: Call) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,7 @@ class Grant:
     address: str
     scope: str
     number: int
+    lent_for: tuple[str, str] | None = None  # the one message an add-on's token reads, and the token of that message
 
 
 @dataclass(slots=True)
@@ -83,6 +84,13 @@ class Consents:
         """Return whose access token this is; None when it is unknown, has ended or was revoked."""
         grant, ends_at = self._access.get(token, (None, now))
         return grant if grant is not None and ends_at > now and grant.number not in self._revoked else None
+
+    def lend(self, address: str, scopes: Sequence[str], lent_for: tuple[str, str], now: datetime) -> str:
+        """Return an access token for an add-on that is open beside one message."""
+        token = self._name("lent")
+        grant = Grant(address, " ".join(scopes), self._made, lent_for)
+        self._access[token] = (grant, datetime.fromtimestamp(now.timestamp() + TOKEN_LASTS_S, UTC))
+        return token
 
     def revoke(self, token: str) -> bool:
         """End the consent a token belongs to; return whether there was one."""

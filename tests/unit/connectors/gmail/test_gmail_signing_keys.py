@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import Unavailable, VerificationUnavailable
 from app.testing.fakes import SteppedClock
-from connectors.mail.gmail import push
-from connectors.mail.gmail.push import SigningKeys
+from connectors.mail.gmail import signed
+from connectors.mail.gmail.signed import SigningKeys
 from connectors.simulated_keys import Signer
 
 CERTIFICATES = Signer().certificates()
@@ -111,7 +111,7 @@ def test_a_failed_fetch_is_not_repeated_within_a_minute(clock: SteppedClock) -> 
 
 
 def test_unknown_keys_are_remembered_within_bounds(clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "MAX_UNKNOWN_KEYS", 10)
+    monkeypatch.setattr(signed, "MAX_UNKNOWN_KEYS", 10)
     keys = SigningKeys(lambda: CERTIFICATES, clock)
     for number in range(100):
         assert keys.find(f"unknown-{number}") is None
