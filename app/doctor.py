@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import links
+from app import links, outgoing_mail
 from app.explain import explain
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Member
+from app.settings import Settings
 from app.store import accounts, crm, figures, mirror
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.store.crm_connections import DISCONNECTED
@@ -32,11 +33,12 @@ LONGEST_QUERY = 200
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be: what it concerns, a stable code, and what to do."""
+    """One thing that is not as it should be, or that somebody should know: what it concerns, a code, what to do."""
 
     about: str
     code: str
     text: str
+    is_trouble: bool = True
 
 
 # What a person reads for the state an account is in, and does about it.
@@ -84,6 +86,13 @@ def installation_findings(connection: sa.Connection, now: datetime) -> Iterator[
         )
 
 
+def mail_findings(settings: Settings) -> Iterator[Finding]:
+    """Say that nobody is told by e-mail of an account in trouble, which may be meant."""
+    if not outgoing_mail.is_set_up(settings):
+        text = "No notice is sent by e-mail: set THREADLINK_SMTP_SERVER and THREADLINK_MAIL_FROM."
+        yield Finding("notices", "mail_unset", text, is_trouble=False)
+
+
 def crm_findings(connection: sa.Connection, now: datetime) -> Iterator[Finding]:
     """Name what is wrong with the team's CRM, and how far its first load is or how old its data."""
     for row in crm.connections(connection):
@@ -108,6 +117,7 @@ def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealt
         findings = [*crm_findings(connection, now), *installation_findings(connection, now)]
     for health in healths:
         findings += account_findings(health, now, installation.settings.poll_quiet_s)
+    findings += mail_findings(installation.settings)
     return healths, findings
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import smtp
 from app.errors import SettingsError
 
 
@@ -87,12 +88,34 @@ class Settings(BaseSettings):
         validation_alias="THREADLINK_BODY_RETENTION_DAYS",
         description="How long message texts are kept.",
     )
+    smtp_server: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="THREADLINK_SMTP_SERVER",
+        description="SMTP server for notices: smtp://name:password@host:587 (STARTTLS) or smtps://…; empty sends none.",
+    )
+    mail_from: str = Field(
+        default="", validation_alias="THREADLINK_MAIL_FROM", description="Address that notices are sent from."
+    )
     log_level: str = Field(default="INFO", validation_alias="THREADLINK_LOG_LEVEL", description="DEBUG to ERROR.")
 
     @field_validator("encryption_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("smtp_server")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not smtp.is_server(value.get_secret_value()):
+            raise ValueError("must be smtp://… or smtps://…")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_mailbox(cls, value: str) -> str:
+        if value and not smtp.is_mailbox(value):
+            raise ValueError("must be one address")
+        return value
 
     @field_validator("public_base_url")
     @classmethod

@@ -30,9 +30,9 @@ def doctor(query: str | None, member: str | None, team: str | None) -> Answer:
                 "accounts": len(healths),
                 "findings": [{"about": f.about, "code": f.code, "text": f.text} for f in findings],
             }
-            return Answer(
-                document, lines or [f"All is well: {len(healths)} accounts."], ANSWER_IS_NO if findings else DONE
-            )
+            if any(finding.is_trouble for finding in findings):
+                return Answer(document, lines, ANSWER_IS_NO)
+            return Answer(document, [f"All is well: {len(healths)} accounts.", *lines], DONE)
         with installation.database.for_team(team_id) as connection:
             found = teams.team(connection)
             acting = member_of(connection, member)

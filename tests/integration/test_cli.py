@@ -171,15 +171,16 @@ def test_the_doctor_names_what_is_wrong_and_is_content_otherwise(
     threadlink: Run, account: str, database: Database
 ) -> None:
     status, document = threadlink("doctor")
-    assert (status, [finding["code"] for finding in document["findings"]]) == (1, ["pushes_off"])
+    assert (status, [finding["code"] for finding in document["findings"]]) == (1, ["pushes_off", "mail_unset"])
     with database.without_team() as connection:
         team_id = connection.execute(sa.text("SELECT id FROM threadlink_teams()")).scalar_one()
     with database.for_team(team_id) as connection:
         connection.execute(sa.text("UPDATE account SET subscription_expires_at = now() + interval '7 days'"))
-    assert threadlink("doctor") == (0, {"accounts": 1, "findings": []})
+    status, document = threadlink("doctor")  # that no notice is sent is said, and is no trouble
+    assert (status, [finding["code"] for finding in document["findings"]]) == (0, ["mail_unset"])
     with database.for_team(team_id) as connection:
         connection.execute(sa.text("UPDATE account SET state = 'reauth_required'"))
-    assert [finding["code"] for finding in threadlink("doctor")[1]["findings"]] == ["reauth_required"]
+    assert [finding["code"] for finding in threadlink("doctor")[1]["findings"]] == ["reauth_required", "mail_unset"]
 
 
 def test_an_unknown_conversation_is_not_there(threadlink: Run, northwind: None) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app import smtp
 from app.errors import SettingsError
 
 PREFIX = "PIPEDRIVE_"
@@ -65,20 +66,14 @@ class PipedriveSettings(BaseSettings):
     @field_validator("smtp_server")
     @classmethod
     def _is_smtp(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        try:
-            parts = urlsplit(text)
-            is_server = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_server = False
-        if text and not is_server:
+        if value.get_secret_value() and not smtp.is_server(value.get_secret_value()):
             raise ValueError("must be smtp://… or smtps://…")
         return value
 
     @field_validator("mail_from")
     @classmethod
     def _is_mailbox(cls, value: str) -> str:
-        if value and (not value.isascii() or value.count("@") != 1 or any(c in value for c in " <>,;\r\n")):
+        if value and not smtp.is_mailbox(value):
             raise ValueError("must be one address")
         return value
 

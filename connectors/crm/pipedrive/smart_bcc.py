@@ -8,18 +8,15 @@ address that one of its users registered. support.pipedrive.com/en/article/smart
 from __future__ import annotations
 
 import hashlib
-import smtplib
-import ssl
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from urllib.parse import unquote, urlsplit
 
-from app.errors import ApplicationMisconfigured, Rejected, Unavailable
+from app import smtp
+from app.errors import ApplicationMisconfigured
 from app.model import NoteMessage
 from app.ports import LinkWrite
 from connectors.crm import note as plain
@@ -30,7 +27,6 @@ from connectors.crm.words import line
 KEY_CHARS = 8
 MAX_PEOPLE = 50
 _OPERATION = "smart_bcc"
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SmartBcc:
@@ -55,7 +51,13 @@ class SmartBcc:
             )
         missing = [message for message in write.note.messages if key_of(message) not in sent]
         if missing:
-            with self._server() as server:
+            with smtp.server(
+                self._url,
+                setting="PIPEDRIVE_SMTP_SERVER",
+                provider=PROVIDER,
+                operation=_OPERATION,
+                timeout_s=self._timeout_s,
+            ) as server:
                 for message in missing:
                     server.send_message(self._mail(write, message), self._sender, [to])
         return [*sent, *(key_of(message) for message in missing)]
@@ -74,41 +76,6 @@ class SmartBcc:
         mail.set_content(plain.text(replace(write.note, messages=(message,))))
         return mail
 
-    @contextmanager
-    def _server(self) -> Iterator[smtplib.SMTP]:
-        """Connect, the certificate verified; in the clear to this machine alone, and without a password."""
-        parts = urlsplit(self._url)
-        host, context = parts.hostname or "", ssl.create_default_context()
-        try:
-            with (
-                smtplib.SMTP_SSL(host, parts.port or 465, timeout=self._timeout_s, context=context)
-                if parts.scheme == "smtps"
-                else smtplib.SMTP(host, parts.port or 587, timeout=self._timeout_s)
-            ) as server:
-                if parts.scheme == "smtp" and (host not in _THIS_MACHINE or parts.username):
-                    server.starttls(context=context)
-                if parts.username:
-                    server.login(unquote(parts.username), unquote(parts.password or ""))
-                yield server
-        except smtplib.SMTPAuthenticationError:
-            raise ApplicationMisconfigured(
-                "The SMTP server refused the name or password of PIPEDRIVE_SMTP_SERVER",
-                provider=PROVIDER,
-                operation=_OPERATION,
-            ) from None
-        except smtplib.SMTPNotSupportedError:
-            raise ApplicationMisconfigured(
-                "The SMTP server offers no encryption: use one with STARTTLS, or smtps://",
-                provider=PROVIDER,
-                operation=_OPERATION,
-            ) from None
-        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            raise _refused(error) from None
-        except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(
-                f"The SMTP server does not answer ({type(error).__name__})", provider=PROVIDER, operation=_OPERATION
-            ) from None
-
 
 def key_of(message: NoteMessage) -> str:
     """Name a message in few characters, by its Message-ID or by when and from whom it came."""
@@ -126,12 +93,3 @@ def _address(name: str, address: str) -> Address | None:
         return Address(display_name=line(name, 200), addr_spec=address) if address.isascii() else None
     except (ValueError, IndexError):
         return None
-
-
-def _refused(error: smtplib.SMTPException) -> Rejected | Unavailable:
-    """Say whether a refusal is for good: SMTP's codes from 500 on."""
-    code = getattr(error, "smtp_code", 0)
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code = max((refused[0] for refused in error.recipients.values()), default=0)
-    kind = Rejected if code >= 500 else Unavailable
-    return kind(f"The SMTP server refused the mail ({code})", provider=PROVIDER, operation=_OPERATION)
