@@ -76,6 +76,6 @@ def _mail(settings: Settings, letter: Letter, now: datetime) -> EmailMessage:
     mail["Message-ID"] = f"<{hashlib.sha256(letter.key.encode()).hexdigest()[:40]}@{host}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"  # Exchange goes by this one
-    mail["Content-Language"] = letter.locale
     mail.set_content(letter.text)
+    mail["Content-Language"] = letter.locale  # after the content, which takes every Content header away
     return mail
