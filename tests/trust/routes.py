@@ -1,0 +1,152 @@
+"""How each route and each command is asked for what the asker must not see; a new one without a row fails S4.
+
+`{name}` stands for an id of the hidden team (world.World.ids). A row says why it is left out, or how it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Access = Literal["members", "administrators", "everybody"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request for what is hidden: the path, and one of query, form and JSON. `query` may be asked in several ways."""
+
+    path: str
+    query: Sequence[Mapping[str, str]] = ({},)
+    form: Mapping[str, str] | None = None
+    json: Any = None
+    access: Access = "members"
+    shows_owner: bool = False  # the owner is answered with a canary: the row can find a leak
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line for what is hidden; --team and --as are the reader's."""
+
+    words: str
+    shows_owner: bool = False
+
+
+_WORDS = ({"q": "canary"}, {"q": "{message_id}"})
+_ITEM = {"kind": "deal", "id": "{item_id}"}
+
+ROUTES: Mapping[str, Ask] = {
+    # for everybody
+    "GET /healthz": Ask("/healthz", access="everybody"),
+    "GET /readyz": Ask("/readyz", access="everybody"),
+    "GET /metrics": Ask("/metrics", access="everybody"),
+    "GET /static/<path:filename>": Ask("/static/members.css", access="everybody"),
+    "GET /sign-in": Ask("/sign-in", access="everybody"),
+    "GET /sign-in/<token>": Ask("/sign-in/{unknown}", access="everybody"),
+    "POST /sign-in/<token>": Ask("/sign-in/{unknown}", form={}, access="everybody"),
+    "GET /connect/<token>": Ask("/connect/{unknown}", access="everybody"),
+    "POST /connect/<token>": Ask("/connect/{unknown}", form={"auto_link": "on"}, access="everybody"),
+    "GET /connect/<provider>/callback": Ask(
+        "/connect/gmail/callback", query=({"state": "{unknown}", "code": "x"},), access="everybody"
+    ),
+    "POST /connect/<provider>/confirm": Ask(
+        "/connect/gmail/confirm", form={"state": "{unknown}", "meant": "yes"}, access="everybody"
+    ),
+    "GET /connect/crm/<token>": Ask("/connect/crm/{unknown}", access="everybody"),
+    "POST /connect/crm/<token>": Ask("/connect/crm/{unknown}", form={}, access="everybody"),
+    "GET /connect/crm/<adapter>/callback": Ask(
+        "/connect/crm/pipedrive/callback", query=({"state": "{unknown}", "code": "x"},), access="everybody"
+    ),
+    "DELETE /connect/crm/<adapter>/callback": Ask(
+        "/connect/crm/pipedrive/callback", json={"company_id": 1}, access="everybody"
+    ),
+    "POST /webhooks/<provider>": Ask("/webhooks/gmail", json={"message": {}}, access="everybody"),
+    "POST /webhooks/crm/<public_id>": Ask("/webhooks/crm/{crm_connection}", json={"meta": {}}, access="everybody"),
+    "GET /api/openapi.json": Ask("/api/openapi.json", access="everybody"),
+    # pages
+    "GET /": Ask("/", access="everybody"),
+    "GET /inbox": Ask(
+        "/inbox",
+        query=({}, {"s": "canary"}, {"q": "canary"}, {"state": "linked"}),
+        shows_owner=True,
+    ),
+    "GET /review": Ask("/review", shows_owner=True),
+    "GET /conversations/<uuid:conversation>": Ask(
+        "/conversations/{conversation}", query=({}, *_WORDS), shows_owner=True
+    ),
+    "POST /conversations/<uuid:conversation>/link": Ask("/conversations/{conversation}/link", form={"item": "{item}"}),
+    "POST /conversations/<uuid:conversation>/unlink": Ask("/conversations/{linked}/unlink", form={}),
+    "POST /conversations/<uuid:conversation>/dismiss": Ask("/conversations/{linked}/dismiss", form={}),
+    "POST /conversations/link": Ask("/conversations/link", form={"c": "{conversation}", "item": "{item}"}),
+    "POST /undo": Ask("/undo", form={"action": "{action}"}),
+    "POST /offers/<uuid:offer>/accept": Ask("/offers/{offer}/accept", form={}),
+    "POST /offers/<uuid:offer>/decline": Ask("/offers/{offer}/decline", form={}),
+    "GET /items/<kind>/<path:external_id>": Ask("/items/{item}", shows_owner=True),
+    "GET /doctor": Ask("/doctor", query=_WORDS, shows_owner=True),
+    "GET /preferences": Ask("/preferences", shows_owner=True),
+    "POST /preferences": Ask("/preferences", form={"locale": "tr", "time_zone": "UTC"}),
+    "GET /preferences/email-sync": Ask("/preferences/email-sync", shows_owner=True),
+    "POST /preferences/email-sync/<uuid:account>": Ask("/preferences/email-sync/{account}", form={"auto_link": "off"}),
+    "GET /settings": Ask("/settings", access="administrators"),
+    # the API
+    "GET /api/v1/accounts": Ask("/api/v1/accounts"),
+    "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(
+        "/api/v1/accounts/{account}/auto-link", json={"auto_link": False}
+    ),
+    "GET /api/v1/conversations/<uuid:conversation>": Ask("/api/v1/conversations/{conversation}", shows_owner=True),
+    "GET /api/v1/conversations/<uuid:conversation>/suggestions": Ask("/api/v1/conversations/{linked}/suggestions"),
+    "POST /api/v1/conversations/<uuid:conversation>/link": Ask(
+        "/api/v1/conversations/{conversation}/link", json={"item": _ITEM}
+    ),
+    "POST /api/v1/conversations/<uuid:conversation>/unlink": Ask("/api/v1/conversations/{linked}/unlink", json={}),
+    "POST /api/v1/conversations/<uuid:conversation>/dismiss": Ask("/api/v1/conversations/{linked}/dismiss", json={}),
+    "POST /api/v1/conversations/<uuid:conversation>/visibility": Ask(
+        "/api/v1/conversations/{conversation}/visibility", json={"level": "full"}
+    ),
+    "POST /api/v1/conversations/bulk-link": Ask(
+        "/api/v1/conversations/bulk-link", json={"conversations": ["{conversation}", "{linked}"], "item": _ITEM}
+    ),
+    "GET /api/v1/doctor": Ask("/api/v1/doctor", query=_WORDS, shows_owner=True),
+    "GET /api/v1/items": Ask("/api/v1/items", query=({"q": "canary"}, {"q": "rollout"}), shows_owner=True),
+    "GET /api/v1/items/<any(deal, lead, project):kind>/<string:item>": Ask("/api/v1/items/{item}", shows_owner=True),
+    "POST /api/v1/offers/<uuid:offer>/accept": Ask("/api/v1/offers/{offer}/accept", json={}),
+    "POST /api/v1/offers/<uuid:offer>/decline": Ask("/api/v1/offers/{offer}/decline", json={}),
+    "GET /api/v1/review": Ask("/api/v1/review", shows_owner=True),
+    "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
+    # last: it ends the session of who asks
+    "POST /sign-out": Ask("/sign-out", form={}, access="everybody"),
+}
+
+_OPERATOR = "for who has the machine: it acts for no member"
+
+COMMANDS: Mapping[str, Command | str] = {
+    "threadlink demo": "makes a team of its own",
+    **dict.fromkeys(
+        (
+            "threadlink serve", "threadlink web", "threadlink worker", "threadlink migrate", "threadlink rotate-keys",
+            "threadlink teams add", "threadlink teams list", "threadlink members add", "threadlink members list",
+            "threadlink accounts add", "threadlink accounts list", "threadlink accounts pause",
+            "threadlink accounts resume", "threadlink accounts disconnect", "threadlink crm connect",
+            "threadlink crm status", "threadlink crm disconnect", "threadlink crm seed", "threadlink sign-in",
+        ),
+        _OPERATOR,
+    ),
+    "threadlink crm new": "writes files",
+    "threadlink threads": "reads files",
+    "threadlink accounts auto-link": Command("accounts auto-link ada@northwind.test off"),
+    "threadlink api-keys add": Command("api-keys add another"),
+    "threadlink api-keys list": Command("api-keys list", shows_owner=True),
+    "threadlink api-keys revoke": Command("api-keys revoke {key}"),
+    "threadlink explain": Command("explain {message_id}", shows_owner=True),
+    "threadlink link": Command("link {conversation} {item}"),
+    "threadlink unlink": Command("unlink {linked}"),
+    "threadlink dismiss": Command("dismiss {linked}"),
+    "threadlink undo": Command("undo {action}"),
+    "threadlink trust": Command("trust {conversation}"),
+    "threadlink review": Command("review", shows_owner=True),
+    "threadlink offers accept": Command("offers accept {offer}"),
+    "threadlink offers decline": Command("offers decline {offer}"),
+    "threadlink replay": Command("replay --since 400d"),
+    "threadlink doctor": Command("doctor canary", shows_owner=True),
+}  # fmt: skip

@@ -1,0 +1,196 @@
+"""S4: every route and every command, asked by readers for what they must not see.
+
+A leak is a canary in an answer (threats.md C11, C12), a changed row, an answer to somebody who was removed (T13), or an
+administrator's page for a member. The owner is asked too: a row that shows the owner nothing could find nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography.fernet import Fernet
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import cli, log
+from app.cli.frame import run
+from app.store import embedded
+from app.store.database import Database
+from app.store.migrate import migrate
+from tests.bench.row import Row
+from tests.integration.web.conftest import ORIGIN
+from tests.trust.routes import COMMANDS, ROUTES, Ask, Command
+from tests.trust.world import OWNER, READERS, Reader, World, world
+
+SHOWN_LEAKS = 20
+Leak = tuple[str, str, str]  # reader, route or command, what was wrong
+
+
+def routes(world: World) -> set[str]:
+    """Return every route of the application as `METHOD rule`."""
+    return {
+        f"{method} {rule.rule}"
+        for rule in world.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def commands(group: click.Group = cli.threadlink, name: str = "threadlink") -> Iterator[str]:
+    """Name every command."""
+    for command in group.commands.values():
+        full = f"{name} {command.name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, full)
+        else:
+            yield full
+
+
+def uncovered(world: World) -> list[str]:
+    """Return the routes and commands that have no row, and the rows of none."""
+    return sorted((routes(world) ^ ROUTES.keys()) | (set(commands()) ^ COMMANDS.keys()))
+
+
+def leaks(world: World, reader: Reader) -> list[Leak]:
+    """Ask every route as a reader; return what was wrong."""
+    before, found = world.fingerprint(reader), list[Leak]()
+    for route, ask in ROUTES.items():
+        for query in ask.query:
+            answer = _answer(world, reader, route, ask, query)
+            found += [(reader.name, route, wrong) for wrong in _wrong(reader, ask, answer)]
+    after = world.fingerprint(reader)
+    return found + [
+        (reader.name, "all routes", f"{table} changed") for table in before if before[table] != after[table]
+    ]
+
+
+def blind(world: World) -> list[str]:
+    """Return the routes that show the owner no canary although their rows say so."""
+    return [
+        route
+        for route, ask in ROUTES.items()
+        if ask.shows_owner
+        and not any("canary7" in _answer(world, OWNER, route, ask, query).get_data(as_text=True) for query in ask.query)
+    ]
+
+
+def command_leaks(world: World, reader: Reader) -> list[Leak]:
+    """Run every command as a reader; return what was wrong. The settings must name the world's database."""
+    before, found = world.fingerprint(reader), list[Leak]()
+    for name, row in COMMANDS.items():
+        if isinstance(row, Command):
+            said = _said(world, reader, row)
+            found += [(reader.name, name, f"said {canary}") for canary in reader.canaries if canary in said]
+    after = world.fingerprint(reader)
+    changed = [table for table in before if before[table] != after[table]]
+    return found + [(reader.name, "all commands", f"{table} changed") for table in changed]
+
+
+def blind_commands(world: World) -> list[str]:
+    """Return the commands that show the owner no canary although their rows say so."""
+    rows = {name: row for name, row in COMMANDS.items() if isinstance(row, Command) and row.shows_owner}
+    return [name for name, row in rows.items() if "canary7" not in _said(world, OWNER, row)]
+
+
+def measure() -> list[Row]:
+    """Run the whole matrix on an embedded server of its own."""
+    log.configure("CRITICAL")
+    with tempfile.TemporaryDirectory(prefix="tl-", dir="/tmp") as folder:  # a short path: a socket lives in it
+        Path(folder).chmod(0o711)
+        with embedded.start(Path(folder) / "data") as server:
+            migrate(server.url)
+            os.environ |= {"DATABASE_URL": server.url, "THREADLINK_ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+            database = Database(server.url)
+            try:
+                with world(database) as hidden:
+                    return _measured(hidden)
+            finally:
+                database.close()
+
+
+def _measured(hidden: World) -> list[Row]:
+    unasked = uncovered(hidden) + blind(hidden) + blind_commands(hidden)
+    found = [leak for reader in READERS for leak in leaks(hidden, reader) + command_leaks(hidden, reader)]
+    for line in [*unasked, *found[:SHOWN_LEAKS]]:
+        print(line, file=sys.stderr)
+    requests = sum(len(ask.query) for ask in ROUTES.values()) + sum(isinstance(c, Command) for c in COMMANDS.values())
+    total = len(ROUTES) + len(COMMANDS)
+    return [
+        Row(
+            "S4",
+            "routes and commands without a row that can find a leak",
+            len(unasked),
+            total,
+            "rows",
+            None,
+            "0",
+            not unasked,
+        ),
+        Row(
+            "S4",
+            "leaks to readers of other teams and in the team",
+            len(found),
+            requests * len(READERS),
+            "leaks",
+            None,
+            "0",
+            not found,
+        ),
+    ]
+
+
+def _answer(world: World, reader: Reader, route: str, ask: Ask, query: Mapping[str, str]) -> TestResponse:
+    method, rule = route.split(" ", 1)
+    is_api = rule.startswith("/api/")
+    client: FlaskClient = world.app.test_client() if is_api else world.browser(reader)
+    headers = {"Origin": ORIGIN, **_filled(world, ask.headers)}
+    if is_api:
+        headers["Authorization"] = f"Bearer {world.key(reader)}"
+    return client.open(
+        _filled(world, ask.path),
+        method=method,
+        base_url=ORIGIN,
+        headers=headers,
+        query_string=_filled(world, query),
+        data=_filled(world, ask.form),
+        json=_filled(world, ask.json),
+        buffered=True,
+    )
+
+
+def _wrong(reader: Reader, ask: Ask, answer: TestResponse) -> Iterator[str]:
+    told = answer.get_data(as_text=True) + str(answer.headers)
+    yield from (f"said {canary}" for canary in reader.canaries if canary in told)
+    if answer.status_code >= 500 and answer.status_code != 503:
+        yield f"answered {answer.status_code}"
+    is_let_in = answer.status_code < 300 or (answer.status_code == 303 and answer.headers["Location"] != "/sign-in")
+    if reader.is_out and ask.access != "everybody" and is_let_in:
+        yield "let in somebody who was removed"
+    if ask.access == "administrators" and not reader.is_admin and is_let_in:
+        yield "let a member into an administrator's page"
+
+
+def _said(world: World, reader: Reader, row: Command) -> str:
+    words = [_filled(world, word) for word in row.words.split()]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        run(cli.threadlink, [*words, "--team", reader.team, "--as", reader.email, "--json"])
+    return out.getvalue() + err.getvalue()
+
+
+def _filled(world: World, value: Any) -> Any:
+    """Put the ids of the hidden team where a row names them."""
+    if isinstance(value, str):
+        return value.format_map(world.ids) if "{" in value else value
+    if isinstance(value, Mapping):
+        return {name: _filled(world, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(world, each) for each in value]
+    return value
