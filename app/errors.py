@@ -87,6 +87,15 @@ class InvalidRequest(RequestRefused):
         self.fields = list(fields)
 
 
+class CrmNotReached(RequestRefused):
+    """The CRM did not answer a person's request; `is_open` says that it may have been done all the same."""
+
+    def __init__(self, *, is_open: bool, retry_after_s: float | None = None) -> None:
+        super().__init__("crm_unreachable")
+        self.is_open = is_open
+        self.retry_after_s = retry_after_s
+
+
 class CrmRests(ThreadlinkError):
     """The CRM is left alone for a while after it failed; nothing was asked of it."""
 

@@ -40,8 +40,8 @@ def describe(connection: sa.Connection, conversation_ids: Sequence[int], locale:
     """Return conversations in the shape of command-line.md, oldest first."""
     by_id = {account.id: account for account in accounts.accounts(connection)}
     ours = accounts.ours(connection)
-    decided = {i: stored.decision for i, stored in decisions.current(connection, conversation_ids).items()}
-    states = _states(connection, decided.values())
+    current = {i: stored.decision for i, stored in decisions.current(connection, conversation_ids).items()}
+    states = _states(connection, current.values())
     calls = _calls(connection, conversation_ids)
     found = sorted(conversations.load(connection, conversation_ids), key=_first)
     return [
@@ -50,7 +50,7 @@ def describe(connection: sa.Connection, conversation_ids: Sequence[int], locale:
             "subject": conversation.messages[0].subject if conversation.messages else "",
             **_holders([by_id[i] for i in sorted(_holding(conversation.messages)) if i in by_id]),
             "messages": [_message(message, ours) for message in conversation.messages],
-            "decision": _decision(decided.get(conversation.id), states, locale),
+            "decision": _decision(decision, states, locale) if (decision := current.get(conversation.id)) else None,
             "link": _link(conversation.primary_link),
             "persons": _related(conversation.links, "person"),
             "organizations": _related(conversation.links, "organization"),
@@ -66,7 +66,7 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
     stored = decisions.current(connection, [conversation.id]).get(conversation.id)
     trail = decisions.trail(connection, conversation.id)
     known = Known.to(connection, seen, _named(conversation, [each.decision for each in trail]))
-    decided = known.of_decision(stored.decision) if stored else None
+    now = known.of_decision(stored.decision) if stored else None
     return {
         "id": conversation.public_id,
         "subject": seen.subject,
@@ -74,15 +74,13 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
         "messages": [
             {**_message(message, seen.ours), "readable": seen.level_of(message)} for message in known.messages
         ],
-        "decision": _decision(decided, _states(connection, [decided] if decided else []), locale),
+        "decision": _decision(now, _states(connection, [now]), locale) if now else None,
         "link": _link(conversation.primary_link, known.hidden),
         "persons": _related(known.links, "person"),
         "organizations": _related(known.links, "organization"),
         "crm": _calls(connection, [conversation.id])[conversation.id],
-        "action": {"code": decided.action, "label": action_label(decided.action, locale)}
-        if decided and decided.action
-        else None,
-        "trigger": next((m.internet_id for m in known.messages if decided and m.id == decided.trigger_id), None),
+        "action": {"code": now.action, "label": action_label(now.action, locale)} if now and now.action else None,
+        "trigger": next((m.internet_id for m in known.messages if now and m.id == now.trigger_id), None),
         "may_link": seen.may_link,
         "dismissed": conversation.id in dismissed(connection, [conversation]),
         "claims": _claims(connection, seen),
@@ -106,6 +104,24 @@ def explain(connection: sa.Connection, seen: Seen, locale: str) -> dict[str, Any
             for earlier in trail
         ],
     }
+
+
+def decided(connection: sa.Connection, seen: Seen, locale: str) -> list[dict[str, Any]]:
+    """Return every stored decision on a conversation as its member may know it, oldest first."""
+    conversation = seen.conversation
+    trail = decisions.trail(connection, conversation.id)
+    known = Known.to(connection, seen, _named(conversation, [each.decision for each in trail]))
+    told = [known.of_decision(stored.decision) for stored in trail]
+    states = _states(connection, told)
+    current = decisions.current(connection, [conversation.id]).get(conversation.id)
+    return [
+        {
+            "at": utc(stored.at),
+            "is_current": current is not None and stored.id == current.id,
+            **_decision(decision, states, locale),
+        }
+        for stored, decision in zip(trail, told, strict=True)
+    ]
 
 
 # --- what a member may know ---
@@ -222,10 +238,8 @@ def _only(value: object, known: Collection[str]) -> object:
 # --- plain data ---
 
 
-def _decision(decision: Decision | None, states: States, locale: str) -> dict[str, Any] | None:
+def _decision(decision: Decision, states: States, locale: str) -> dict[str, Any]:
     """Return a decision with its sentence and every candidate with its evidence."""
-    if decision is None:
-        return None
     return {
         "outcome": decision.outcome,
         "reason": decision.reason,

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from app import links
 from app.acting import Seen, may_name, see
+from app.errors import NotFound
 from app.linking.addresses import is_ours
-from app.linking.reasons import sentence
+from app.linking.reasons import sentence, utc
 from app.linking.search import query_words
 from app.linking.visibility import Reader
 from app.model import Item, ItemRef, Link, Member
@@ -27,6 +29,7 @@ from app.store.decisions import StoredDecision
 from app.store.inbox import Place, State
 
 PAGE_SIZE = 50
+MOST_FOUND = 1_000  # by words, for all pages together
 SHOWN_PEOPLE = 3
 
 
@@ -61,20 +64,60 @@ def listing(
     state: State | None = None,
     after: Place | None = None,
     query: str = "",
+    *,
+    account: str | None = None,
+    limit: int = PAGE_SIZE,
 ) -> Listing:
     """Return a page of what the member's own accounts hold, with as many queries as for one conversation.
 
-    A query finds the newest PAGE_SIZE conversations that have its words in a subject, a snippet or somebody's name or
-    address.
+    A query finds the conversations that have its words in a subject, a snippet or somebody's name or address; its pages
+    go through the newest MOST_FOUND. `account` names one of the own accounts to look at alone. Raises NotFound.
     """
-    own = Reader.of(member, account_rows.accounts(connection)).account_ids
+    known = account_rows.accounts(connection)
+    own = Reader.of(member, known).account_ids
+    if account is not None:
+        own = frozenset(each.id for each in known if each.id in own and each.public_id == account)
+        if not own:
+            raise NotFound
     if query:
-        places = rows.search(connection, own, query_words(query), state, PAGE_SIZE)
+        # The first page asks for no more than it shows; what follows is cut out of all that is found.
+        found = rows.search(connection, own, query_words(query), state, limit + 1 if after is None else MOST_FOUND)
+        places = [each for each in found if after is None or each.is_after(after)][: limit + 1]
     else:
-        places = rows.page(connection, own, state, after, PAGE_SIZE + 1)
-    shown = places[:PAGE_SIZE]
-    found = _listed(connection, member, {place.conversation_id: place.at for place in shown}, locale)
-    return Listing(found, shown[-1] if len(places) > PAGE_SIZE else None, rows.counts(connection, own))
+        places = rows.page(connection, own, state, after, limit + 1)
+    shown = places[:limit]
+    listed = _listed(connection, member, {place.conversation_id: place.at for place in shown}, locale)
+    return Listing(listed, shown[-1] if len(places) > limit else None, rows.counts(connection, own))
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """Return a conversation of a list as programs read it."""
+    conversation, link = row.seen.conversation, row.link
+    held = {copy.account_id for message in conversation.messages for copy in message.copies}
+    return {
+        "id": conversation.public_id,
+        "subject": row.seen.subject,
+        "last_message_at": utc(row.at),
+        "state": row.state,
+        "people": list(row.people),
+        "more_people": row.more_people,
+        "snippet": row.snippet,
+        "messages": row.messages,
+        "accounts": [
+            account.public_id
+            for account in row.seen.accounts
+            if account.id in held and account.id in row.seen.reader.account_ids
+        ],
+        "link": {
+            "kind": link.ref.kind,
+            "id": link.ref.external_id,
+            "title": link.title if row.seen.sees_item else "",
+            "origin": link.origin,
+        }
+        if link
+        else None,
+        "sentence": row.reason,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,12 @@ def verify(
     return now is not None and now.state != "deleted"
 
 
+def add(connection: sa.Connection, crm: CrmConnection, made: CrmChanges, *, follow: Follow) -> None:
+    """Mirror what was made in the CRM a moment ago, in the caller's transaction; no cursor moves."""
+    pages.lock(connection, crm.id)
+    follow(connection, pages.write(connection, crm, made, moves=False))
+
+
 def _write(
     database: Database,
     crm: CrmConnection,

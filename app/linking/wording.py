@@ -268,6 +268,22 @@ REFUSALS: dict[str, Text] = {
         "CRM'ye şu anda ulaşılamıyor. Daha sonra yeniden deneyin.",
         "try_again",
     ),
+    "crm_refused": Text(
+        "The CRM did not accept this. Check what was entered, and what threadlink may do there.",
+        "CRM bunu kabul etmedi. Girilenleri ve threadlink'in oradaki yetkilerini kontrol edin.",
+    ),
+    "person_exists": Text(
+        "{address} already belongs to a person in the CRM: {person}.",
+        "{address} CRM'de zaten bir kişiye ait: {person}.",
+    ),
+    "record_unknown": Text(
+        "The CRM does not know this person or organization. Search for it again.",
+        "CRM bu kişiyi veya kuruluşu bilmiyor. Yeniden arayın.",
+    ),
+    "page_unknown": Text(
+        "There is no such page of this list. Begin at its first page.",
+        "Bu listenin böyle bir sayfası yok. İlk sayfadan başlayın.",
+    ),
     "not_supported": Text("The connected CRM cannot do this.", "Bağlı CRM bunu yapamıyor."),
     "key_reads_only": Text(
         "This API key may only read. Make one that may write.",

@@ -141,6 +141,14 @@ def claim(
     return dict(row.document)
 
 
+def release(connection: sa.Connection, key_id: int, idempotency_hash: bytes) -> None:
+    """Let a write be repeated of which nothing was done."""
+    connection.execute(
+        sa.text("DELETE FROM api_answer WHERE api_key_id = :key_id AND idempotency_hash = :hash"),
+        {"key_id": key_id, "hash": idempotency_hash},
+    )
+
+
 def keep(connection: sa.Connection, key_id: int, idempotency_hash: bytes, document: Mapping[str, Any]) -> None:
     """Keep what a write answered, for who repeats it."""
     connection.execute(

@@ -80,6 +80,10 @@ class Place:
     at: datetime
     conversation_id: int
 
+    def is_after(self, other: Place) -> bool:
+        """Say whether this comes after the other in a list, which begins with the newest."""
+        return (self.at, self.conversation_id) < (other.at, other.conversation_id)
+
 
 def refresh(connection: sa.Connection, conversation_ids: Iterable[int]) -> None:
     """Write the entries of these conversations as they are now."""

@@ -221,6 +221,22 @@ def hidden(connection: sa.Connection, member: Member, refs: Collection[ItemRef])
     return frozenset(item.ref for item in restricted if not reader.sees(item))
 
 
+def is_shown(connection: sa.Connection, reader: Audience, ref: ItemRef) -> bool:
+    """Say whether the mirror knows a person or an organization that the CRM shows to the reader."""
+    table = {"person": "mirror_person", "organization": "mirror_organization"}[ref.kind]
+    row = connection.execute(
+        sa.text(
+            f"""
+            SELECT r.visibility FROM {table} r
+            JOIN crm_connection c ON (c.team_id, c.id, c.company) = (r.team_id, r.connection_id, r.company)
+            WHERE r.connection_id = :connection_id AND r.external_id = :external_id AND NOT r.deleted
+            """
+        ),
+        {"connection_id": ref.connection_id, "external_id": ref.external_id},
+    ).one_or_none()
+    return row is not None and reader.is_in(ref.connection_id, _visible_to(row))
+
+
 def audience(connection: sa.Connection, member: Member) -> Audience:
     """Return what a member sees in the CRMs: members are CRM users by their address."""
     users: dict[int, frozenset[str]] = {}

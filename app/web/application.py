@@ -6,6 +6,7 @@ anything else that the class of the error does not promise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from app.errors import (
     AdminBlocked,
     ApplicationMisconfigured,
     Conflict,
+    CrmNotReached,
     DatabaseUnreachable,
     InvalidRequest,
     MailboxUnavailable,
@@ -26,6 +28,7 @@ from app.errors import (
     RequestRefused,
     ThreadlinkError,
     TransientError,
+    Unsupported,
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
@@ -44,6 +47,7 @@ ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
     (NotAllowed, 403, ""),
     (NotFound, 404, ""),
     (Conflict, 409, ""),
+    (CrmNotReached, 503, ""),
     (DatabaseUnreachable, 503, "database_unreachable"),
     (TransientError, 503, "provider_unavailable"),
     (AccessRevoked, 403, "consent_refused"),
@@ -97,10 +101,13 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _foreseen(error: ThreadlinkError) -> Response:
+    if isinstance(error, Unsupported):
+        return _problem(409, "not_supported", told=str(error))
     for kind, status, reason in ANSWERS:
         if isinstance(error, RequestRefused) and isinstance(error, kind):
             fields = error.fields if isinstance(error, InvalidRequest) else None
-            return _problem(status, error.reason, error.params, fields)
+            wait_s = error.retry_after_s if isinstance(error, CrmNotReached) else None
+            return _problem(status, error.reason, error.params, fields, retry_after_s=wait_s)
         if isinstance(error, kind):
             return _problem(status, reason)
     return _unforeseen(error)
@@ -116,10 +123,14 @@ def _problem(
     reason: str,
     params: Mapping[str, object] | None = None,
     fields: Sequence[Mapping[str, str]] | None = None,
+    *,
+    told: str | None = None,
+    retry_after_s: float | None = None,
 ) -> Response:
+    """Answer with a problem; `told` is its sentence where the reason alone says too little."""
     locale = browser_locale(request)
     text = words(locale)
-    told = sentence(reason, params, locale) if reason in REASONS else text.get(f"problem_{reason}")
+    told = told or (sentence(reason, params, locale) if reason in REASONS else text.get(f"problem_{reason}"))
     title = told or text.get(f"status_{status}") or text["status_other"]
     wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     if wants_page and not request.path.startswith("/api/"):
@@ -129,5 +140,5 @@ def _problem(
         answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason, **more})
         answer.status_code, answer.mimetype = status, "application/problem+json"
     if status == 503:
-        answer.headers["Retry-After"] = str(ASK_AGAIN_S)
+        answer.headers["Retry-After"] = str(math.ceil(retry_after_s or ASK_AGAIN_S))
     return answer

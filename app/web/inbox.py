@@ -6,21 +6,20 @@ Everything works without scripts: a choice is a form, and its page says what hap
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
-from cryptography.fernet import InvalidToken
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import inbox, links, offers, review
 from app.acting import Acting
-from app.errors import NotFound, ThreadlinkError
+from app.errors import NotFound
 from app.installation import Installation
 from app.store import conversations
-from app.store.inbox import COUNTED_UP_TO, STATES, Place, State
+from app.store.inbox import COUNTED_UP_TO, STATES, State
+from app.web import paging
 from app.web.choosing import act, found_items, named_item, reading
 from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
 from app.web.signed_in import Browser, who
@@ -47,7 +46,7 @@ def _addreading(pages: Blueprint, installation: Installation, browser: Browser) 
     def show_inbox() -> Response:
         state = cast("State | None", request.args.get("state") if request.args.get("state") in STATES else None)
         with reading(installation) as connection:
-            after = _place(installation, request.args.get("after", ""))
+            after = paging.place(installation, who().team.id, who().member, request.args.get("after", ""))
             words = request.args.get("s", "")[:LONGEST_QUERY].strip()
             found = inbox.listing(connection, who().member, who().locale, state, after, words)
             hits = found_items(connection)
@@ -56,7 +55,7 @@ def _addreading(pages: Blueprint, installation: Installation, browser: Browser) 
             listing=found,
             state=state,
             states=STATES,
-            more=_sealed(installation, found.end),
+            more=paging.sealed(installation, who().team.id, who().member, found.end),
             hits=hits,
             words=words,
             counted_up_to=COUNTED_UP_TO,
@@ -119,24 +118,3 @@ def _undo(connection: sa.Connection, acting: Acting, action: str) -> None:
     if not action:
         raise NotFound
     links.undo(connection, acting, action)
-
-
-def _sealed(installation: Installation, place: Place | None) -> str:
-    """Return where a page ends as nobody else can write it."""
-    if place is None:
-        return ""
-    value = {"at": place.at.isoformat(), "id": place.conversation_id}
-    team = who().team.id
-    return installation.secrets.seal(value, team_id=team, owner=f"member/{who().member.id}", kind="page").decode()
-
-
-def _place(installation: Installation, text: str) -> Place | None:
-    if not text or len(text) > 1_000:
-        return None
-    try:
-        value = installation.secrets.open(
-            text.encode(), team_id=who().team.id, owner=f"member/{who().member.id}", kind="page"
-        )
-        return Place(datetime.fromisoformat(value["at"]), int(value["id"]))
-    except (ValueError, KeyError, TypeError, InvalidToken, ThreadlinkError):
-        return None

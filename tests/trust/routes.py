@@ -94,6 +94,10 @@ ROUTES: Mapping[str, Ask] = {
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(
         "/api/v1/accounts/{account}/auto-link", json={"auto_link": False}
     ),
+    "GET /api/v1/conversations": Ask("/api/v1/conversations", query=({}, {"q": "canary"}), shows_owner=True),
+    "GET /api/v1/conversations/<uuid:conversation>/decisions": Ask(
+        "/api/v1/conversations/{linked}/decisions", shows_owner=True
+    ),
     "GET /api/v1/conversations/<uuid:conversation>": Ask("/api/v1/conversations/{conversation}", shows_owner=True),
     "GET /api/v1/conversations/<uuid:conversation>/suggestions": Ask("/api/v1/conversations/{linked}/suggestions"),
     "POST /api/v1/conversations/<uuid:conversation>/link": Ask(
@@ -110,6 +114,13 @@ ROUTES: Mapping[str, Ask] = {
     "GET /api/v1/doctor": Ask("/api/v1/doctor", query=_WORDS, shows_owner=True),
     "GET /api/v1/items": Ask("/api/v1/items", query=({"q": "canary"}, {"q": "rollout"}), shows_owner=True),
     "GET /api/v1/items/<any(deal, lead, project):kind>/<string:item>": Ask("/api/v1/items/{item}", shows_owner=True),
+    "GET /api/v1/items/<any(deal, lead, project):kind>/<string:item>/conversations": Ask(
+        "/api/v1/items/{item}/conversations", shows_owner=True
+    ),
+    "POST /api/v1/items": Ask(
+        "/api/v1/items", json={"kind": "deal", "title": "New", "person": "p2", "conversation": "{conversation}"}
+    ),
+    "POST /api/v1/persons": Ask("/api/v1/persons", json={"name": "Bea", "addresses": ["cem@kum.test"]}),
     "POST /api/v1/offers/<uuid:offer>/accept": Ask("/api/v1/offers/{offer}/accept", json={}),
     "POST /api/v1/offers/<uuid:offer>/decline": Ask("/api/v1/offers/{offer}/decline", json={}),
     "GET /api/v1/review": Ask("/api/v1/review", shows_owner=True),

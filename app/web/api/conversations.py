@@ -1,4 +1,4 @@
-"""Conversations: explain, link, unlink, bulk, dismiss, visibility, suggestions, undo, and what became of a mail."""
+"""Conversations: lists, explain, decisions, suggestions, every choice and its undo, and what became of a mail."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import Response, jsonify
 
-from app import doctor, links, offers, review
+from app import doctor, inbox, links, offers, review
 from app.acting import NOBODYS, Acting, Seen
 from app.errors import NotFound
-from app.explain import explain
+from app.explain import decided, explain
 from app.model import ItemRef, Member
 from app.store import conversations as rows
 from app.store import crm, teams
+from app.web import paging
 from app.web.api.frame import Frame
 from app.web.api.shapes import (
     Accepted,
     Acted,
     BulkLinkIn,
     Conversations,
+    Decisions,
     Declined,
     DoctorIn,
     Explained,
     ItemIn,
     LinkIn,
+    Listed,
+    ListIn,
     Review,
     Suggestions,
     Traced,
@@ -39,9 +43,47 @@ _TAG = "conversations"
 
 def add(frame: Frame) -> None:
     """Add the routes."""
+    _add_lists(frame)
     _add_reading(frame)
     _add_choices(frame)
     _add_batches(frame)
+
+
+def _add_lists(frame: Frame) -> None:
+    @frame.route("GET", "/conversations", Listed, _TAG)
+    def list_conversations(query: ListIn) -> Response:
+        """List the conversations of the caller's own accounts by state and words, newest mail first, page by page."""
+        team_id = frame.caller.team_id
+        with frame.reading() as (connection, member):
+            after = paging.place(frame.installation, team_id, member, query.cursor or "")
+            if query.cursor and after is None:
+                raise NotFound("page_unknown")
+            account = str(query.account) if query.account else None
+            words = (query.q or "").strip()
+            listing = inbox.listing(
+                connection,
+                member,
+                locale_of(connection),
+                query.state,
+                after,
+                words,
+                account=account,
+                limit=query.limit,
+            )
+        return jsonify(
+            {
+                "conversations": [inbox.row_document(row) for row in listing.rows],
+                "counts": listing.counts,
+                "next": paging.sealed(frame.installation, team_id, member, listing.end) or None,
+            }
+        )
+
+    @frame.route("GET", "/conversations/<uuid:conversation>/decisions", Decisions, _TAG)
+    def list_decisions(conversation: UUID) -> Response:
+        """List every decision that was made on a conversation, with its candidates and their evidence."""
+        with frame.reading() as (connection, member):
+            told = decided(connection, _seen(connection, member, conversation), locale_of(connection))
+        return jsonify({"decisions": told})
 
 
 def _add_reading(frame: Frame) -> None:

@@ -22,7 +22,7 @@ from werkzeug.exceptions import Unauthorized
 
 from app.acting import Acting
 from app.api_keys import Caller, caller_of
-from app.errors import InvalidRequest, NotAllowed
+from app.errors import CrmNotReached, InvalidRequest, NotAllowed, PermanentError, RequestRefused
 from app.installation import Installation
 from app.model import Member
 from app.store import api_keys
@@ -106,6 +106,38 @@ class Frame:
             if named is not None:
                 api_keys.keep(connection, caller.key.id, named[0], document)
         return jsonify(document)
+
+    def calling(self, work: Callable[[Acting], dict[str, Any]]) -> Response:
+        """Let the caller do once what a CRM is asked for; `work` opens its own transactions, and none is open before.
+
+        A repeated request gets its first answer. One whose outcome is not known is refused (still_running) when it is
+        repeated, for only a person can say whether the CRM did it. Raises what writing() does.
+        """
+        caller, now = _caller(), self.installation.clock.now()
+        if not caller.key.may_write:
+            raise NotAllowed("key_reads_only")
+        named, database = _idempotency(), self.installation.database
+        if named is not None:
+            with database.for_team(caller.team_id) as connection:
+                stored = api_keys.claim(connection, caller.team_id, caller.key.id, *named, now)
+            if stored is not None:
+                return jsonify(stored)
+        try:
+            document = work(Acting(caller.team_id, caller.member, now))
+        except (RequestRefused, PermanentError) as error:
+            if named is not None and not (isinstance(error, CrmNotReached) and error.is_open):
+                with database.for_team(caller.team_id) as connection:
+                    api_keys.release(connection, caller.key.id, named[0])
+            raise
+        if named is not None:
+            with database.for_team(caller.team_id) as connection:
+                api_keys.keep(connection, caller.key.id, named[0], document)
+        return jsonify(document)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls."""
+        return _caller()
 
     def _authenticate(self) -> None:
         if request.endpoint == f"{self.routes.name}._document":

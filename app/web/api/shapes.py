@@ -10,10 +10,16 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.linking.addresses import normalize
 from app.model import ItemKind, Level
+from app.store.inbox import State
+from app.web.paging import LONGEST_CURSOR
 
 LONGEST_QUERY = 200
 MOST_IN_BULK = 200
+MOST_ON_A_PAGE = 200
+LONGEST_NAME = 200
+MOST_ADDRESSES = 20
 
 
 def _is_storable(text: str) -> str:
@@ -23,9 +29,36 @@ def _is_storable(text: str) -> str:
     return text
 
 
+def _line(text: str) -> str:
+    """Let through what can be read: a name of blanks is none."""
+    if not any(map(str.isalnum, _is_storable(text))):
+        raise ValueError("must have a letter or a digit")
+    return " ".join(text.split())
+
+
+def _address(text: str) -> str:
+    """Return an address in its normal form."""
+    normal = normalize(text)
+    if normal is None:
+        raise ValueError("must be an e-mail address")
+    return normal
+
+
 Id = Annotated[UUID, Field(description="A public id.")]
 Text = Annotated[str, AfterValidator(_is_storable), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
+
+
+Line = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_NAME, json_schema_extra={"pattern": "[A-Za-z0-9]"}),
+    AfterValidator(_line),
+]
+Address = Annotated[
+    str,
+    Field(min_length=3, max_length=320, json_schema_extra={"format": "email"}),
+    AfterValidator(_address),
+]
 
 
 class Closed(BaseModel):
@@ -71,6 +104,32 @@ class SearchIn(Closed):
     q: Text = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
     kind: ItemKind | None = None
     limit: int = Field(20, ge=1, le=50)
+
+
+class ListIn(Closed):
+    state: State | None = Field(None, description="Without it: all but what was dismissed.")
+    q: Text | None = Field(
+        None,
+        max_length=LONGEST_QUERY,
+        description="The beginnings of words of a subject, a snippet, a name or address.",
+    )
+    account: Id | None = Field(None, description="One of the caller's own accounts.")
+    limit: int = Field(50, ge=1, le=MOST_ON_A_PAGE)
+    cursor: str | None = Field(None, max_length=LONGEST_CURSOR, description="The `next` of the page before.")
+
+
+class PersonIn(Closed):
+    name: Line
+    addresses: list[Address] = Field(min_length=1, max_length=MOST_ADDRESSES)
+    organization: ItemId | None = None
+
+
+class NewItemIn(Closed):
+    kind: ItemKind
+    title: Line
+    person: ItemId | None = Field(None, description="The contact person.")
+    organization: ItemId | None = None
+    conversation: Id | None = Field(None, description="A conversation without a link, to link to the item at once.")
 
 
 class DoctorIn(Closed):
@@ -189,6 +248,57 @@ class Explained(BaseModel):
     history: list[EarlierDecision]
 
 
+class StoredDecisionOut(DecisionOut):
+    at: str
+    is_current: bool
+
+
+class Decisions(BaseModel):
+    """Every decision on a conversation, oldest first."""
+
+    decisions: list[StoredDecisionOut]
+
+
+class RowOut(BaseModel):
+    """A conversation in a list."""
+
+    id: str
+    subject: str | None
+    last_message_at: str
+    state: State
+    people: list[str] = Field(description="Who else takes part, the newest first.")
+    more_people: int
+    snippet: str
+    messages: int
+    accounts: list[str] = Field(description="The caller's own accounts that hold it.")
+    link: LinkOut | None
+    sentence: str = Field(description="Why it is not linked; empty when it is.")
+
+
+class Counts(BaseModel):
+    """How many conversations there are of each state, counted up to 1,000."""
+
+    review: int
+    unlinked: int
+    linked: int
+    dismissed: int
+
+
+class Listed(BaseModel):
+    """A page of what the caller's own accounts hold, newest mail first."""
+
+    conversations: list[RowOut]
+    counts: Counts = Field(description="Of the caller's own accounts, or of the one asked for.")
+    next: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class OfItem(BaseModel):
+    """The conversations of an item, at most 50 of each, newest mail first."""
+
+    linked: list[RowOut]
+    unlinked: list[RowOut] = Field(description="Without a link, of the item's people.")
+
+
 class SuggestionOut(BaseModel):
     kind: str
     id: str
@@ -255,6 +365,19 @@ class ItemOut(BaseModel):
     id: str
     title: str
     state: str
+
+
+class MadePerson(BaseModel):
+    id: str
+    name: str
+    addresses: list[str]
+
+
+class MadeItemOut(BaseModel):
+    item: ItemOut
+    linked: bool
+    not_linked: str | None = Field(description="Why the conversation is not linked to the item after all.")
+    action: str | None = Field(description="Takes the link back: POST /undo. The item stays in the CRM.")
 
 
 class FoundItem(ItemOut):

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import connecting
+from app import api_keys, connecting
 from app.errors import AccessRevoked, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
 from app.model import Handshake, Member, Notification
@@ -22,6 +22,8 @@ from app.store import accounts, teams
 from app.store.database import Database
 from app.store.secrets import SecretBox
 from app.web.application import application
+from tests.integration.building import Office, northwind
+from tests.integration.web.program import Program
 
 ORIGIN = "https://threadlink.test"
 
@@ -100,13 +102,22 @@ def mail() -> ObedientMail:
 
 
 @pytest.fixture
-def installation(database: Database, clock: StoppedClock, mail: ObedientMail) -> Installation:
-    def no_crm(_connection: object) -> Any:
-        raise AssertionError("the web process asks no CRM")
+def open_crm() -> Callable[[object], Any]:
+    """Open no CRM: only what makes records asks one."""
 
+    def no_crm(_connection: object) -> Any:
+        raise AssertionError("nothing here asks a CRM")
+
+    return no_crm
+
+
+@pytest.fixture
+def installation(
+    database: Database, clock: StoppedClock, mail: ObedientMail, open_crm: Callable[[object], Any]
+) -> Installation:
     settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
-    return Installation(settings, database, box, clock, {"gmail": mail}, no_crm)  # type: ignore[dict-item]  # a part of it
+    return Installation(settings, database, box, clock, {"gmail": mail}, open_crm)  # type: ignore[dict-item]  # a part of it
 
 
 @pytest.fixture
@@ -172,3 +183,23 @@ def connect(
         return account.id
 
     return run
+
+
+# --- for the API ---
+
+
+@pytest.fixture
+def office(database: Database, team: Callable[..., int]) -> Office:
+    return northwind(database, team)
+
+
+@pytest.fixture
+def program(installation: Installation, app: Flask, office: Office) -> Callable[..., Program]:
+    """Make programs of members."""
+
+    def make(email: str, *, may_write: bool = True) -> Program:
+        with office.database.for_team(office.team_id) as connection:
+            key, text = api_keys.make(connection, office.acting(email), "test", may_write=may_write)
+        return Program(app.test_client(), text, key.public_id)
+
+    return make

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,46 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import api_keys
-from app.installation import Installation
 from app.store.database import Database
 from tests.integration.building import ADA, BEA, CAN, DAN, TOM, Office, northwind
+from tests.integration.web.program import Program
 
 pytestmark = pytest.mark.integration
-
-
-@dataclass
-class Program:
-    """A member's program with an API key."""
-
-    client: FlaskClient
-    key: str
-    key_id: str
-
-    def get(self, path: str, **query: Any) -> tuple[int, Any]:
-        answer = self.client.get(f"/api/v1{path}", query_string=query, headers={"Authorization": f"Bearer {self.key}"})
-        return answer.status_code, answer.json
-
-    def post(self, path: str, body: Any = None, *, once: str | None = None) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self.key}", **({"Idempotency-Key": once} if once is not None else {})}
-        answer = self.client.post(f"/api/v1{path}", json={} if body is None else body, headers=headers)
-        return answer.status_code, answer.json
-
-
-@pytest.fixture
-def office(database: Database, team: Callable[..., int]) -> Office:
-    return northwind(database, team)
-
-
-@pytest.fixture
-def program(installation: Installation, app: Flask, office: Office) -> Callable[..., Program]:
-    """Make programs of members."""
-
-    def make(email: str, *, may_write: bool = True) -> Program:
-        with office.database.for_team(office.team_id) as connection:
-            key, text = api_keys.make(connection, office.acting(email), "test", may_write=may_write)
-        return Program(app.test_client(), text, key.public_id)
-
-    return make
 
 
 def id_of(office: Office, conversation: int) -> str:

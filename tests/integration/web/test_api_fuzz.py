@@ -29,6 +29,11 @@ def office(database: Database, team: Callable[..., int]) -> Office:
 
 
 @pytest.fixture
+def open_crm(office: Office) -> Callable[[object], Any]:
+    return lambda _connection: office.crm
+
+
+@pytest.fixture
 def key(installation: Installation, office: Office) -> str:
     with office.database.for_team(office.team_id) as connection:
         return api_keys.make(connection, office.acting(ADA), "fuzz", may_write=True)[1]
