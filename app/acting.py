@@ -69,6 +69,10 @@ class Seen:
             self.reader, message, self.conversation, self.accounts, self.ours, sees_item=self.sees_item
         )
 
+    def own_copy_of(self, message: Message) -> Copy | None:
+        """Return the copy of a message in one of the member's own accounts, if there is one."""
+        return next((c for c in message.copies if c.account_id in self.reader.account_ids and not c.deleted), None)
+
     def copy_of(self, message: Message) -> Copy | None:
         """Return the copy of a message whose text the member may read, if there is one."""
         return readable_copy(

@@ -336,6 +336,23 @@ class AddonConnector(Protocol):
         ...
 
 
+@runtime_checkable
+class OriginalMail(Protocol):
+    """What a MailConnector offers besides when a mail can be read again where it lies."""
+
+    def fetch_original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        """Return a mail whole, as it arrived (RFC 5322).
+
+        Raises Gone for one that was deleted or thrown away, Rejected for one that is too large, Unsupported when the
+        consent covers headers only.
+        """
+        ...
+
+    def web_url(self, mailbox: Mailbox, provider_id: str) -> str:
+        """Return where the owner of the mailbox reads this mail in a browser. Raises as fetch_original() does."""
+        ...
+
+
 class SimulatedMail(Protocol):
     """An HTTP server that behaves like a mail provider, for demo, tests and benchmarks."""
 

@@ -30,6 +30,7 @@ _MAX_ENCODED_BYTES = 512 * 1024  # 64 kB of text are in it, however it is encode
 _MAX_BOUNDARY_CHARS = 200
 _MAX_CONTINUATIONS = 50
 _MAX_TYPE_CHARS = 1_000
+_MAX_ID_CHARS = 1_000
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 _END_OF_HEADERS = re.compile(rb"\n\r?\n|(?=\n--)")
@@ -41,7 +42,7 @@ _Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """A part that holds no others: what its headers say, and where its content lies."""
 
     start: int
@@ -51,6 +52,7 @@ class _Part:
     encoding: str
     disposition: str
     file_name: str
+    content_id: str = ""  # without its brackets
 
     @property
     def is_body(self) -> bool:
@@ -71,7 +73,7 @@ class _Part:
 @dataclass(slots=True)
 class _Structure:
     part_types: list[str] = field(default_factory=list)
-    leaves: list[_Part] = field(default_factory=list)
+    leaves: list[Part] = field(default_factory=list)
     parked: str | None = None
 
 
@@ -100,6 +102,21 @@ def parse(raw: bytes, *, provider_id: str, at: datetime | None, folder: Folder) 
         related_ids=tuple(_related_ids(whole, structure.leaves)),
         parked="too large" if is_too_large else structure.parked,
     )
+
+
+def parts(raw: bytes) -> tuple[Part, ...]:
+    """Return the parts of a whole mail that hold no others, in its order; content() reads them."""
+    whole = raw[:MAX_BYTES]
+    headers, body = _headers(whole, 0, MAX_HEADER_BYTES, MAX_HEADERS)
+    return tuple(_structure(whole, headers, body).leaves)
+
+
+def content(raw: bytes, part: Part, max_encoded_bytes: int = _MAX_ENCODED_BYTES) -> bytes:
+    """Return the beginning of a part's content, its transfer encoding undone."""
+    encoded = raw[part.start : min(part.end, part.start + max_encoded_bytes)]
+    if part.encoding == "base64":
+        return text.decode_base64(encoded)
+    return binascii.a2b_qp(encoded) if part.encoding == "quoted-printable" else encoded
 
 
 def _time(headers: _Headers) -> datetime:
@@ -210,7 +227,7 @@ def _match(boundaries: Sequence[bytes], line: bytes) -> tuple[int | None, bool]:
     return None, False
 
 
-def _begin(structure: _Structure, boundaries: list[bytes], headers: _Headers, start: int) -> _Part | None:
+def _begin(structure: _Structure, boundaries: list[bytes], headers: _Headers, start: int) -> Part | None:
     """Note the type of a part; open it when it is a multipart, else return it as a leaf that has no end yet."""
     written = _first(headers, "content-type")
     media_type, parameters = _parameters(written)
@@ -224,7 +241,7 @@ def _begin(structure: _Structure, boundaries: list[bytes], headers: _Headers, st
             return None
         structure.parked = "too many parts"
     disposition, more = _parameters(_first(headers, "content-disposition"))
-    return _Part(
+    return Part(
         start=start,
         end=start,
         media_type=media_type,
@@ -232,10 +249,11 @@ def _begin(structure: _Structure, boundaries: list[bytes], headers: _Headers, st
         encoding=_first(headers, "content-transfer-encoding").lower(),
         disposition=disposition,
         file_name=_parameter(more, "filename") or _parameter(parameters, "name"),
+        content_id=_first(headers, "content-id").strip().strip("<>").strip()[:_MAX_ID_CHARS],
     )
 
 
-def _finish(structure: _Structure, whole: bytes, part: _Part | None, end: int) -> None:
+def _finish(structure: _Structure, whole: bytes, part: Part | None, end: int) -> None:
     if part is not None:
         end -= whole[part.start : end].endswith(b"\r")
         structure.leaves.append(replace(part, end=max(end, part.start)))
@@ -244,15 +262,7 @@ def _finish(structure: _Structure, whole: bytes, part: _Part | None, end: int) -
 # --- content --------------------------------------------------------------------------------------------------------
 
 
-def _content(whole: bytes, part: _Part) -> bytes:
-    """Return the beginning of a part's content, its transfer encoding undone."""
-    encoded = whole[part.start : min(part.end, part.start + _MAX_ENCODED_BYTES)]
-    if part.encoding == "base64":
-        return text.decode_base64(encoded)
-    return binascii.a2b_qp(encoded) if part.encoding == "quoted-printable" else encoded
-
-
-def _body_text(whole: bytes, leaves: Sequence[_Part]) -> str:
+def _body_text(whole: bytes, leaves: Sequence[Part]) -> str:
     for part in leaves:
         if part.is_body and part.media_type == "text/plain":
             plain = _text(whole, part)
@@ -262,12 +272,12 @@ def _body_text(whole: bytes, leaves: Sequence[_Part]) -> str:
     return "" if page is None else text.from_html(_text(whole, page))
 
 
-def _text(whole: bytes, part: _Part) -> str:
+def _text(whole: bytes, part: Part) -> str:
     is_cut = part.end - part.start > _MAX_ENCODED_BYTES
-    return text.decode(_content(whole, part), part.charset, is_cut=is_cut).replace("\r\n", "\n")
+    return text.decode(content(whole, part), part.charset, is_cut=is_cut).replace("\r\n", "\n")
 
 
-def _attachment(whole: bytes, part: _Part) -> Attachment:
+def _attachment(whole: bytes, part: Part) -> Attachment:
     """Describe an attachment; its size is about right without decoding it."""
     size = part.end - part.start
     if part.encoding == "base64":
@@ -275,8 +285,8 @@ def _attachment(whole: bytes, part: _Part) -> Attachment:
     return Attachment(part.file_name, max(size, 0), part.media_type)
 
 
-def _related_ids(whole: bytes, leaves: Sequence[_Part]) -> list[str]:
+def _related_ids(whole: bytes, leaves: Sequence[Part]) -> list[str]:
     """Return the Message-IDs of attached mails: a bounce brings the mail back that did not arrive."""
-    attached = (_content(whole, part).lstrip(b"\r\n") for part in leaves if part.is_attached_mail)
+    attached = (content(whole, part).lstrip(b"\r\n") for part in leaves if part.is_attached_mail)
     ids = (_first(_headers(mail, 0, MAX_PART_HEADER_BYTES, MAX_PART_HEADERS)[0], "message-id") for mail in attached)
     return [each for each in ids if each]

@@ -17,6 +17,7 @@ from app.ports import (
     FetchOutcome,
     Mailbox,
     MailConnector,
+    OriginalMail,
     Services,
     SimulatedMail,
 )
@@ -121,6 +122,12 @@ class MailStage:
     def deliver(self, simulator: SimulatedMail, clock: SteppedClock, number: int, folder: str = "inbox") -> str:
         """Put a message into the mailbox now."""
         return simulator.deliver(ADDRESS, mail(number), at=clock.now(), folder=folder)
+
+    def originals(self, connector: MailConnector) -> OriginalMail:
+        """Return the connector as one that reads mail again where it lies; skip where that is not offered."""
+        if not isinstance(connector, OriginalMail):
+            pytest.skip("mail is not read again where it lies")
+        return connector
 
     def read(self, connector: MailConnector, mailbox: Mailbox, cursor: str | None) -> tuple[dict[str, Change], str]:
         """Read all changes after a cursor; return them by id, with the cursor reached."""

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from app.errors import AccessRevoked, CursorExpired, PermanentError, ProviderError, RateLimited
+from app.errors import AccessRevoked, CursorExpired, Gone, PermanentError, ProviderError, RateLimited, TransientError
 from app.ports import (
     FailedMessage,
     Fetched,
@@ -302,6 +302,41 @@ class MailConnectorSuite(MailStage):
         assert set(outcomes) == set(wanted)
         assert sum(isinstance(outcome, Fetched) for outcome in outcomes.values()) >= 2
         assert all(isinstance(outcome, Fetched | FailedMessage) for outcome in outcomes.values())
+
+    # --- a mail where it lies ---
+
+    def test_an_original_is_the_mail_as_it_arrived_until_it_is_thrown_away(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        originals = self.originals(connector)
+        kept = self.deliver(simulator, clock, 1)
+        assert originals.fetch_original(mailbox, kept) == mail(1)
+        thrown_away = self.deliver(simulator, clock, 2, folder="trash")
+        gone = self.deliver(simulator, clock, 3)
+        simulator.delete(ADDRESS, gone)
+        for provider_id in (thrown_away, gone):
+            with pytest.raises(Gone):
+                originals.fetch_original(mailbox, provider_id)
+
+    def test_an_original_fails_as_everything_else_does(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        originals = self.originals(connector)
+        provider_id = self.deliver(simulator, clock, 1)
+        self.strike(simulator, "unavailable")
+        with pytest.raises(TransientError):
+            originals.fetch_original(mailbox, provider_id)
+        self.strike(simulator, "revoked")
+        with pytest.raises(AccessRevoked):
+            originals.fetch_original(mailbox, provider_id)
+
+    def test_a_mail_is_opened_at_its_provider(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        originals = self.originals(connector)
+        urls = {originals.web_url(mailbox, self.deliver(simulator, clock, number)) for number in (1, 2)}
+        assert len(urls) == 2
+        assert all(url.startswith("https://") for url in urls)
 
     # --- trouble ---
 

@@ -32,7 +32,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, connect_crm, conversation, health, inbox, settings, webhooks
+from app.web import api, connect, connect_crm, conversation, health, inbox, original, settings, webhooks
 from app.web.security import hardening
 from app.web.signed_in import Browser
 from app.web.wording import browser_locale, words
@@ -80,6 +80,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(browser.blueprint())
         flask.register_blueprint(inbox.blueprint(installation, browser))
         flask.register_blueprint(conversation.blueprint(installation, browser))
+        flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from app import ingest, links, mirror, offers
 from app.errors import RequestRefused
 from app.links import Acting, Seen
-from app.model import Account, AccountKind, Conversation, Folder, ItemRef, Level, Member, ProviderMessage
+from app.model import Account, AccountKind, Attachment, Conversation, Folder, ItemRef, Level, Member, ProviderMessage
 from app.ports import ConnectedMailbox, CrmConnection
 from app.store import accounts, conversations, crm, decisions, teams
 from app.store.database import Database
@@ -130,6 +130,8 @@ class Office:
         cc: str = "",
         bcc: str = "",
         headers: Sequence[tuple[str, str]] = (),
+        text: str = "",
+        attachments: Sequence[Attachment] = (),
     ) -> int:
         """Let the mailboxes `at` receive a mail, a minute after the last; return its conversation.
 
@@ -143,7 +145,7 @@ class Office:
         lines += [("References", " ".join(f"<{each}@x.test>" for each in refers))] if refers else []
         for address in at:
             with self.database.for_team(self.team_id) as connection:
-                self._ingest(connection, address, key, sender, (*headers, *lines), bcc)
+                self._ingest(connection, address, key, sender, (*headers, *lines), bcc, text, attachments)
         return self.conversation_of(key)
 
     @contextmanager
@@ -166,6 +168,8 @@ class Office:
         sender: str,
         headers: Sequence[tuple[str, str]],
         bcc: str = "",
+        text: str = "",
+        attachments: Sequence[Attachment] = (),
     ) -> None:
         folder: Folder = "sent" if address == sender else "inbox"
         hidden = [("Bcc", bcc)] if folder == "sent" else []
@@ -180,8 +184,9 @@ class Office:
                     self.now,
                     folder,
                     tuple((name, value) for name, value in (*headers, *hidden) if value),
-                    text=f"Text of {key}.",
+                    text=text or f"Text of {key}.",
                     snippet=f"Text of {key}.",
+                    attachments=tuple(attachments),
                 )
             ],
             authserv_id="mx.google.com",

@@ -78,6 +78,15 @@ ROUTES: Mapping[str, Ask] = {
     "POST /conversations/<uuid:conversation>/link": Ask("/conversations/{conversation}/link", form={"item": "{item}"}),
     "POST /conversations/<uuid:conversation>/unlink": Ask("/conversations/{linked}/unlink", form={}),
     "POST /conversations/<uuid:conversation>/dismiss": Ask("/conversations/{linked}/dismiss", form={}),
+    "GET /conversations/<uuid:conversation>/messages/<uuid:message>/original": Ask(
+        "/conversations/{conversation}/messages/{message}/original", shows_owner=True
+    ),
+    "GET /conversations/<uuid:conversation>/messages/<uuid:message>/attachments/<int:number>": Ask(
+        "/conversations/{conversation}/messages/{message}/attachments/0"
+    ),
+    "GET /conversations/<uuid:conversation>/messages/<uuid:message>/open": Ask(
+        "/conversations/{conversation}/messages/{message}/open"
+    ),
     "POST /conversations/link": Ask("/conversations/link", form={"c": "{conversation}", "item": "{item}"}),
     "POST /undo": Ask("/undo", form={"action": "{action}"}),
     "POST /offers/<uuid:offer>/accept": Ask("/offers/{offer}/accept", form={}),

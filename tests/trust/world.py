@@ -8,6 +8,7 @@ besides: who wrote to her.
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -160,7 +161,8 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
 
     settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
-    mail: Any = {"gmail": ObedientMail()}
+    gmail = ObedientMail(originals=defaultdict(f"Subject: x\r\n\r\n{CANARY_WORDS}".encode))
+    mail: Any = {"gmail": gmail}
     installation = Installation(settings, database, box, offices[0].clock, mail, open_crm)
     return installation, application(installation)
 
@@ -201,6 +203,7 @@ def _fill_ours(world: World) -> None:
         "key": key.public_id,
         "linked": ours.load(linked).public_id,
         "member": ours.members[ADA].public_id,
+        "message": ours.load(private).messages[0].public_id,
         "message_id": "<m1@x.test>",
         "offer": str(offer[0].public_id),
         "crm_connection": str(ours.rows("SELECT public_id FROM crm_connection")[0].public_id),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from app.errors import PermanentError, Rejected, Unavailable
 from app.model import Handshake, Notification, ProviderMessage
@@ -33,7 +34,7 @@ from connectors.mail.gmail.normalize import EPOCH
 from connectors.mail.gmail.pull import PubSubPull
 from connectors.mail.gmail.push import PushReader
 from connectors.mail.gmail.quota import Quota
-from connectors.mail.gmail.reading import MessageReader
+from connectors.mail.gmail.reading import TEXTS_MISSING, MessageReader
 from connectors.mail.gmail.settings import GmailSettings
 from connectors.mail.gmail.signed import SignedTokens
 
@@ -155,6 +156,15 @@ class GmailConnector:
         """Read messages in one batch; a part that fails for the moment is tried again alone."""
         return self._reader.fetch(mailbox, provider_ids)
 
+    def fetch_original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        """Return a mail whole, as it arrived."""
+        return self._reader.original(mailbox, provider_id)
+
+    def web_url(self, mailbox: Mailbox, provider_id: str) -> str:
+        """Return the mail's place in Gmail; it is made of the address and the id, so nothing is asked."""
+        owner = urlencode({"authuser": mailbox.account.mailbox})
+        return f"https://mail.google.com/mail/?{owner}#all/{quote(provider_id, safe='')}"
+
     def _watch(self, mailbox: Mailbox) -> Mapping[str, Any]:
         body = {
             "topicName": self._settings.topic,
@@ -169,5 +179,5 @@ def _missing(settings: GmailSettings) -> dict[str, str]:
     if not settings.topic:
         missing["subscriptions"] = "GMAIL_TOPIC is not set: new mail is found by asking every few minutes."
     if settings.scopes == "metadata":
-        missing["texts"] = "The consent covers headers only: texts, attachments and alias addresses are not read."
+        missing["texts"] = TEXTS_MISSING
     return missing

@@ -6,6 +6,7 @@ developers.google.com/gmail/api/guides/batch
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from app.errors import (
     Rejected,
     TransientError,
     Unavailable,
+    Unsupported,
 )
 from app.ports import FailedMessage, Fetched, FetchOutcome, FilteredMessage, GoneMessage, Mailbox
 from connectors.mail.gmail.api import Access, GmailApi, RequestOf
@@ -68,7 +70,9 @@ METADATA_HEADERS = [
     "Authentication-Results",
 ]
 WHOLE: Mapping[str, Any] = {"format": "full"}
+AS_IT_ARRIVED: Mapping[str, Any] = {"format": "raw"}
 HEADERS_ONLY: Mapping[str, Any] = {"format": "metadata", "metadataHeaders": METADATA_HEADERS}
+TEXTS_MISSING = "The consent covers headers only: texts, attachments and alias addresses are not read."
 # What concerns the account and not the one message: no other part would fare better.
 CONCERNS_ALL = (AccessRevoked, AdminBlocked, MailboxUnavailable, ApplicationMisconfigured)
 
@@ -109,6 +113,27 @@ class MessageReader:
             if not waiting:
                 break
         return list(outcomes.values())
+
+    def original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        """Return a mail as it arrived. Raises Gone, Unsupported, and Rejected above 25 MB in base64."""
+        if self._format is HEADERS_ONLY:
+            raise Unsupported(TEXTS_MISSING, provider=PROVIDER, operation="get")
+        form = {provider_id: _get(provider_id, AS_IT_ARRIVED)}
+        try:
+            answer = self._api.call_each(Access.of(mailbox), "get", form).get(provider_id)
+        except AnswerTooLargeError:
+            raise Rejected("The message is too large", provider=PROVIDER, operation="get") from None
+        if isinstance(answer, ProviderError):
+            raise answer
+        written = answer.get("raw") if answer is not None and answer.get("id") == provider_id else None
+        if answer is None or not isinstance(written, str):
+            raise Unavailable("Gmail did not send the message", provider=PROVIDER, operation="get")
+        if filter_rule(answer.get("labelIds")) is not None:
+            raise Gone(provider=PROVIDER, operation="get")
+        try:
+            return base64.b64decode(written + "=" * (-len(written) % 4), altchars=b"-_")
+        except ValueError:
+            raise Unavailable("Gmail's message cannot be read", provider=PROVIDER, operation="get") from None
 
     def _read_bounded(self, mailbox: Mailbox, batch: Sequence[str]) -> dict[str, FetchOutcome]:
         """Read a batch, in halves where it is too large at once; of a message too large alone only the headers."""

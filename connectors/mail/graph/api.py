@@ -35,6 +35,7 @@ BATCH_PARTS = 20
 PLACES = 4  # requests of one application that Exchange runs at once for one mailbox
 WAIT_FOR_PLACE_S = 5.0
 MAX_ANSWER_BYTES = 30_000_000
+ACCEPTED = "application/json, */*;q=0.5"  # a mail's own bytes are text/plain
 _ID = re.compile(r"[A-Za-z0-9_=+/.@-]{1,512}")
 _CLAIMS = re.compile(r'claims="([A-Za-z0-9+/=_-]{1,8000})"')
 
@@ -108,6 +109,13 @@ class GraphApi:
         if not isinstance(read, dict):
             raise Unavailable("Graph's answer is not an object", provider=PROVIDER, operation=operation)
         return read
+
+    def content(self, access: Access, operation: str, path: str) -> bytes:
+        """Get what is no JSON, as it is. Raises Rejected above MAX_ANSWER_BYTES."""
+        answer = self._send(access, operation, "GET", path, None, places=1)
+        if answer.status != 200:
+            raise self.error(answer, operation)
+        return answer.body
 
     def batch(
         self, access: Access, operation: str, paths: Mapping[str, str], prefer: Sequence[str] = ()
@@ -213,7 +221,7 @@ class GraphApi:
                 method,
                 self._url + path,
                 operation=operation,
-                headers={"Authorization": f"Bearer {token}", "Prefer": IMMUTABLE_IDS, "Accept": "application/json"},
+                headers={"Authorization": f"Bearer {token}", "Prefer": IMMUTABLE_IDS, "Accept": ACCEPTED},
                 json_body=body,
             )
 

@@ -31,7 +31,7 @@ from connectors.mail.graph.changes import MailboxChanges
 from connectors.mail.graph.failures import PROVIDER
 from connectors.mail.graph.folders import FolderNames
 from connectors.mail.graph.push import ClientStates, PushReader
-from connectors.mail.graph.reading import MessageReader
+from connectors.mail.graph.reading import TEXTS_MISSING, MessageReader
 from connectors.mail.graph.rich import RichNotifications
 from connectors.mail.graph.settings import GraphSettings
 from connectors.mail.graph.slots import LocalSlots
@@ -156,6 +156,14 @@ class GraphConnector:
         """Read messages in one batch."""
         return self._reader.fetch(mailbox, provider_ids)
 
+    def fetch_original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        """Return a mail whole, as it arrived."""
+        return self._reader.original(mailbox, provider_id)
+
+    def web_url(self, mailbox: Mailbox, provider_id: str) -> str:
+        """Return the mail's page in Outlook on the web."""
+        return self._reader.web_url(mailbox, provider_id)
+
     def _shared_mailbox(self, consent: Consent) -> ConnectedMailbox:
         """Make sure that whoever signed in may read the shared mailbox; its address is the only name they know."""
         address = consent.mailbox.lower()
@@ -177,5 +185,5 @@ def _missing(settings: GraphSettings) -> dict[str, str]:
     if settings.notifications == "off":
         missing["subscriptions"] = "GRAPH_NOTIFICATIONS is off: new mail is found by asking every few minutes."
     if settings.scopes == "basic":
-        missing["texts"] = "The consent covers headers only: texts and attachments are not read."
+        missing["texts"] = TEXTS_MISSING
     return missing

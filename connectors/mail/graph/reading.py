@@ -6,6 +6,7 @@ Vendor pages: learn.microsoft.com/graph/api/message-get, learn.microsoft.com/gra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from app.errors import (
     AccessRevoked,
@@ -14,6 +15,8 @@ from app.errors import (
     Gone,
     MailboxUnavailable,
     Rejected,
+    Unavailable,
+    Unsupported,
 )
 from app.ports import FailedMessage, Fetched, FetchOutcome, FilteredMessage, GoneMessage, Mailbox
 from connectors.mail.graph.api import Access, GraphApi, Part, query, quoted
@@ -32,6 +35,13 @@ WHOLE = query(
     select=f"{_FIELDS},body,bodyPreview",
     expand=f"singleValueExtendedProperties($filter={_PROPERTIES}),attachments($select=id,name,contentType,size,isInline)",
 )
+TEXTS_MISSING = "The consent covers headers only: texts and attachments are not read."
+# Where Microsoft shows mail, in its clouds (learn.microsoft.com/microsoft-365/enterprise/urls-and-ip-address-ranges).
+OUTLOOK_HOSTS = (
+    "outlook.office365.com", "outlook.office.com", "outlook.live.com", "outlook.cloud.microsoft",
+    "outlook.office365.us", "webmail.apps.mil", "partner.outlook.cn",
+)  # fmt: skip
+MAX_LINK_CHARS = 4_000
 PLAIN_TEXT = 'outlook.body-content-type="text"'
 # What concerns the account and not the one message: no other part would fare better.
 CONCERNS_ALL = (AccessRevoked, AdminBlocked, MailboxUnavailable, ApplicationMisconfigured)
@@ -56,6 +66,27 @@ class MessageReader:
             part, parked = parts.get(key, (None, None))
             outcomes.append(self._outcome(access, key, part, parked, mimes.get(key, b"")))
         return outcomes
+
+    def original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        """Return a mail as it arrived. Raises Gone for one that lies where fetch() leaves mail out."""
+        if not self._reads_texts:
+            raise Unsupported(TEXTS_MISSING, provider=PROVIDER, operation="mime")
+        access = Access.of(mailbox)
+        path = f"{access.user}/messages/{quoted(provider_id)}"
+        found = self._api.call(access, "get", "GET", f"{path}?{query(select='id,parentFolderId,isDraft')}")
+        if self._names.of(access).rule(found.get("parentFolderId"), found.get("isDraft")) is not None:
+            raise Gone(provider=PROVIDER, operation="get")
+        return self._api.content(access, "mime", f"{path}/$value")
+
+    def web_url(self, mailbox: Mailbox, provider_id: str) -> str:
+        """Ask Outlook for the mail's own page. Raises Unavailable when it names one that is not Outlook's."""
+        access = Access.of(mailbox)
+        path = f"{access.user}/messages/{quoted(provider_id)}?{query(select='id,webLink')}"
+        link = self._api.call(access, "get", "GET", path).get("webLink")
+        parts = urlsplit(link) if isinstance(link, str) and len(link) <= MAX_LINK_CHARS else None
+        if parts is None or parts.scheme != "https" or not _is_outlook(parts.hostname or ""):
+            raise Unavailable("Graph did not say where the message is read", provider=PROVIDER, operation="get")
+        return parts.geturl()
 
     def _read(
         self, access: Access, provider_ids: Sequence[str], options: str, parked: str | None = None
@@ -108,3 +139,7 @@ class MessageReader:
             return Fetched(provider_id, normalize(message, folder=known.folder(folder_id), mime=mime, parked=parked))
         except ValueError as error:
             return FailedMessage(provider_id, Rejected(str(error), provider=PROVIDER, operation="get"))
+
+
+def _is_outlook(host: str) -> bool:
+    return any(host == known or host.endswith(f".{known}") for known in OUTLOOK_HOSTS)

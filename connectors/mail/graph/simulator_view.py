@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from connectors.mail.graph.simulator_mailbox import SimulatedMailbox, SimulatedMessage
 from connectors.simulated_http import Call
@@ -42,6 +43,7 @@ ASKED_FOR = ("internetMessageHeaders", "uniqueBody")
 # What Mail.ReadBasic does not show.
 NOT_BASIC = frozenset({"body", "uniqueBody", "bodyPreview"})
 PREVIEW_CHARS = 255
+WEB = "https://outlook.office365.com/owa/"
 _EXPAND = re.compile(r"(singleValueExtendedProperties|attachments)(?:\(((?:[^()']|'[^']*')*)\))?")
 
 
@@ -172,7 +174,9 @@ SHOWN: Mapping[str, Show] = {
     "conversationIndex": lambda _v, _b, message: message.mail.conversation_index(message.conversation, message.at),
     "isRead": lambda _v, _b, message: message.is_read,
     "isDraft": lambda _v, mailbox, message: mailbox.folders[message.folder_id].well_known == "drafts",
-    "webLink": lambda _v, _b, message: f"https://outlook.office365.test/owa/?ItemID={message.default_id}",
+    "webLink": lambda _v, _b, message: (
+        f"https://outlook.office365.com/owa/?ItemID={quote(message.default_id, safe='')}"
+    ),
     "body": lambda view, _, message: view.body(message),
     "uniqueBody": lambda view, _, message: view.body(message),
     "sender": lambda _v, _b, message: next(iter(message.mail.recipients("Sender")), _author(message)),

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import api_keys, connecting
-from app.errors import AccessRevoked, NotificationForged, NotificationMalformed, ProviderError
+from app.errors import AccessRevoked, Gone, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
 from app.model import Handshake, Member, Notification
 from app.ports import Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
@@ -56,6 +56,8 @@ class ObedientMail:
     seen: list[PushRequest] = field(default_factory=list)
     connected_with: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
     disconnected: list[tuple[str, dict[str, Any], bool]] = field(default_factory=list)
+    originals: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by mailbox and id
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
     def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
         self.seen.append(request)
@@ -89,6 +91,18 @@ class ObedientMail:
         self.disconnected.append((mailbox.account.mailbox, mailbox.credentials.read(), last))
         if isinstance(self.fails_with, ProviderError):
             raise self.fails_with
+
+    def fetch_original(self, mailbox: Mailbox, provider_id: str) -> bytes:
+        self.asked.append((mailbox.account.mailbox, provider_id))
+        if self.fails_with is not None:
+            raise self.fails_with
+        try:
+            return self.originals[mailbox.account.mailbox, provider_id]
+        except KeyError:
+            raise Gone(provider=self.provider, operation="get") from None
+
+    def web_url(self, mailbox: Mailbox, provider_id: str) -> str:
+        return f"https://mail.test/{mailbox.account.mailbox}/{provider_id}"
 
 
 @pytest.fixture
