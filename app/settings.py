@@ -54,6 +54,13 @@ class Settings(BaseSettings):
         validation_alias="THREADLINK_LISTEN",
         description="Host and port of the web server.",
     )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        validation_alias="THREADLINK_PROXIES",
+        description="How many proxies stand in front and add to X-Forwarded-For; 0 believes no such header.",
+    )
     web_threads: int = Field(
         default=8, ge=1, le=256, validation_alias="THREADLINK_WEB_THREADS", description="Threads of a web process."
     )

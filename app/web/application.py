@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.errors import (
     AccessRevoked,
@@ -82,6 +83,8 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
+    if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)
+        flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=chosen.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]  # Flask's own way
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))
     flask.register_error_handler(HTTPException, _http_error)
     flask.register_error_handler(ThreadlinkError, _foreseen)
