@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from app.acting import Acting
-from app.errors import NotFound
+from app.errors import InvalidRequest, NotFound
 from app.installation import Installation
 from app.model import Member
 from app.store import api_keys as rows
@@ -31,7 +31,9 @@ class Caller:
 
 
 def make(connection: sa.Connection, acting: Acting, name: str, *, may_write: bool) -> tuple[ApiKey, str]:
-    """Make a key for who acts; its text is returned this once and stored nowhere."""
+    """Make a key for who acts; its text is returned this once and stored nowhere. Raises InvalidRequest (no name)."""
+    if not name:
+        raise InvalidRequest([{"field": "name", "message": "must say what the key is for"}])
     text = PREFIX + secrets.token_urlsafe(32)
     key = rows.add(
         connection,

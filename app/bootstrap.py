@@ -18,6 +18,7 @@ from flask import Flask
 
 from app import jobs, pulling, registry
 from app.installation import Installation, SystemClock
+from app.oidc import Issuer, OpenIdClient
 from app.ports import Clock, CrmAdapter, CrmConnection, MailConnector, Services
 from app.settings import Settings
 from app.store import embedded
@@ -82,7 +83,35 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
 
     found = {adapter: registry.crm_consent(adapter, services) for adapter in registry.names(registry.CRM)}
     consents = {adapter: consent for adapter, consent in found.items() if consent is not None}
-    return Installation(settings, database, box, services.clock, mail, open_crm, consents)
+    issuers = sign_in_issuers(settings, clock)
+    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers)
+
+
+def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]:
+    """Return those with which people may sign in, by name, and by which claims a person is known there.
+
+    developers.google.com/identity/openid-connect/openid-connect,
+    learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+    """
+    known = (
+        Issuer(
+            "google",
+            settings.google_metadata_url,
+            settings.google_client_id,
+            settings.google_client_secret.get_secret_value(),
+            subject=("sub",),
+            organization="hd",
+        ),
+        Issuer(
+            "microsoft",
+            settings.microsoft_metadata_url,
+            settings.microsoft_client_id,
+            settings.microsoft_client_secret.get_secret_value(),
+            subject=("tid", "oid"),
+            organization="tid",
+        ),
+    )
+    return {issuer.name: OpenIdClient(issuer, clock) for issuer in known if issuer.client_id}
 
 
 def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Flask:

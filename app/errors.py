@@ -52,6 +52,13 @@ class VerificationUnavailable(NotificationError):
     """The keys to verify this notification could not be fetched; send it again later."""
 
 
+# --- who signs in ---
+
+
+class IssuerUnavailable(ThreadlinkError):
+    """Google or Microsoft does not answer now, so nobody can sign in with it."""
+
+
 # --- what a person asked for ---
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from app.model import Account
+from app.oidc import OpenIdClient
 from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, MailConnector
 from app.settings import Settings
 from app.store import crm
@@ -38,6 +39,7 @@ class Installation:
     mail: Mapping[str, MailConnector]
     open_crm: Callable[[CrmConnection], CrmAdapter]
     consents: Mapping[str, CrmConsent] = field(default_factory=dict)  # of the CRMs that need one
+    issuers: Mapping[str, OpenIdClient] = field(default_factory=dict)  # with which people sign in
 
     def due(self, at: datetime) -> datetime:
         """Return when the machine's clock, by which jobs are scheduled, shows a moment of this installation's clock."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 Role = Literal["from", "sender", "reply_to", "to", "cc", "bcc"]
+MemberRole = Literal["admin", "member"]
 Verdict = Literal["own", "pass", "none", "weak", "fail"]
 Direction = Literal["inbound", "outbound", "internal"]
 Automated = Literal["bounce", "receipt", "auto_reply", "calendar", "bulk"]
@@ -114,7 +115,7 @@ class Member:
     public_id: str
     name: str
     email: str
-    role: Literal["admin", "member"]
+    role: MemberRole
     preferences: Preferences = Preferences()
 
 

@@ -103,6 +103,36 @@ class Settings(BaseSettings):
     mail_from: str = Field(
         default="", validation_alias="THREADLINK_MAIL_FROM", description="Address that notices are sent from."
     )
+    google_client_id: str = Field(
+        default="",
+        validation_alias="SIGN_IN_GOOGLE_CLIENT_ID",
+        description="OAuth client id with which people sign in with Google; empty shows no button.",
+    )
+    google_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="SIGN_IN_GOOGLE_CLIENT_SECRET",
+        description="OAuth client secret of the same client.",
+    )
+    google_metadata_url: str = Field(
+        default="https://accounts.google.com/.well-known/openid-configuration",
+        validation_alias="SIGN_IN_GOOGLE_METADATA_URL",
+        description="OpenID Connect metadata of Google.",
+    )
+    microsoft_client_id: str = Field(
+        default="",
+        validation_alias="SIGN_IN_MICROSOFT_CLIENT_ID",
+        description="Application (client) id with which people sign in with Microsoft; empty shows no button.",
+    )
+    microsoft_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="SIGN_IN_MICROSOFT_CLIENT_SECRET",
+        description="Client secret of the same registration.",
+    )
+    microsoft_metadata_url: str = Field(
+        default="https://login.microsoftonline.com/organizations/v2.0/.well-known/openid-configuration",
+        validation_alias="SIGN_IN_MICROSOFT_METADATA_URL",
+        description="OpenID Connect metadata of Entra; your tenant's id for organizations lets in that tenant alone.",
+    )
     log_level: str = Field(default="INFO", validation_alias="THREADLINK_LOG_LEVEL", description="DEBUG to ERROR.")
 
     @field_validator("encryption_keys", mode="before")

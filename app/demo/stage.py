@@ -219,10 +219,10 @@ class Stage:
         self._exit.callback(shutil.rmtree, data_dir, ignore_errors=True)
         server = self._exit.enter_context(embedded.start(data_dir, self._server_settings))
         migrate(server.url)
-        settings = _settings(data_dir, self.url)
         self.simulators = self._start_simulators()
         self.crm_simulator = self._start_crm_simulator()
         self._environ |= self._vendor_settings
+        settings = _settings(data_dir, self.url, self._environ)
         self.installation = open_installation(
             settings, server.url, clock=self.clock, environ=self._environ, pool_size=settings.worker_concurrency + 8
         )
@@ -395,9 +395,11 @@ class Stage:
                 self._first_link_s = round(time.monotonic() - self._started, 1)
 
 
-def _settings(data_dir: Path, url: str) -> Settings:
+def _settings(data_dir: Path, url: str, environ: Mapping[str, str]) -> Settings:
     """Return the settings of a demo: nothing of the machine's own installation is read."""
+    signing_in = {name: value for name, value in environ.items() if name.startswith("SIGN_IN_")}
     return load_settings(
+        **signing_in,
         database_url="",
         data_dir=data_dir,
         encryption_keys=(),

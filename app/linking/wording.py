@@ -250,6 +250,38 @@ REFUSALS: dict[str, Text] = {
         "This link is not valid: it was used, has expired, or belongs to another browser. Ask for a new one.",
         "Bu bağlantı geçerli değil: kullanılmış, süresi dolmuş veya başka bir tarayıcıya ait. Yenisini isteyin.",
     ),
+    "sign_in_not_valid": Text(
+        "This sign-in is not valid: it was used, has expired, or was begun in another browser. Sign in again.",
+        "Bu oturum açma işlemi geçerli değil: kullanılmış, süresi dolmuş veya başka bir tarayıcıda başlatılmış."
+        " Yeniden oturum açın.",
+        "try_again",
+    ),
+    "sign_in_declined": Text(
+        "You were not signed in: the sign-in was cancelled. Sign in again.",
+        "Oturum açılmadı: işlem iptal edildi. Yeniden oturum açın.",
+        "try_again",
+    ),
+    "sign_in_not_proven": Text(
+        "The sign-in could not be verified. Sign in again; tell your administrator if it happens twice.",
+        "Oturum açma işlemi doğrulanamadı. Yeniden oturum açın; tekrarlanırsa yöneticinize bildirin.",
+        "try_again",
+    ),
+    "sign_in_unknown": Text(
+        "No team knows this account yet. Ask your administrator for an invitation.",
+        "Bu hesabı henüz hiçbir ekip tanımıyor. Yöneticinizden davet isteyin.",
+    ),
+    "identity_in_use": Text(
+        "Somebody in this team signs in with this account already. Choose another account.",
+        "Bu ekipte biri zaten bu hesapla oturum açıyor. Başka bir hesap seçin.",
+    ),
+    "member_exists": Text(
+        "{address} is a member already. Look in the list of members.",
+        "{address} zaten üye. Üye listesine bakın.",
+    ),
+    "last_administrator": Text(
+        "A team needs an administrator. Make somebody else one first.",
+        "Her ekibin bir yöneticisi olmalıdır. Önce başka birini yönetici yapın.",
+    ),
     "unknown_provider": Text(
         "There is no mail provider called {provider}. Choose another.",
         "{provider} adlı bir e-posta sağlayıcısı yok. Başka birini seçin.",

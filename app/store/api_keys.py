@@ -97,6 +97,14 @@ def revoke(connection: sa.Connection, member_id: int, public_id: str, now: datet
     )
 
 
+def revoke_all(connection: sa.Connection, member_id: int, now: datetime) -> None:
+    """End every key of a member."""
+    connection.execute(
+        sa.text("UPDATE api_key SET revoked_at = :now WHERE member_id = :member_id AND revoked_at IS NULL"),
+        {"now": now, "member_id": member_id},
+    )
+
+
 # --- repeated writes ---
 
 

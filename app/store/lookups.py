@@ -66,6 +66,25 @@ def team_of_session(connection: sa.Connection, token_hash: bytes) -> int | None:
     return _id(_value(connection, "threadlink_team_of_session(CAST(:token_hash AS bytea))", token_hash=token_hash))
 
 
+def team_of_invitation(connection: sa.Connection, token_hash: bytes) -> int | None:
+    """Return the team that the invitation with this hash is to."""
+    return _id(_value(connection, "threadlink_team_of_invitation(CAST(:token_hash AS bytea))", token_hash=token_hash))
+
+
+def members_of_identity(connection: sa.Connection, issuer: str, subject: str) -> list[tuple[int, int]]:
+    """Return (team, member) of everybody who signs in with this identity, without those who were removed."""
+    return _pairs(connection, "threadlink_members_of_identity(:issuer, :subject)", issuer=issuer, subject=subject)
+
+
+def teams_joined_by(connection: sa.Connection, issuer: str, organization: str) -> list[int]:
+    """Return the teams that let this organization's people join."""
+    rows = connection.execute(
+        sa.text("SELECT team_id FROM threadlink_teams_joined_by(:issuer, :organization)"),
+        {"issuer": issuer, "organization": organization},
+    )
+    return list(rows.scalars())
+
+
 def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int] | None:
     """Return (team, connection) of the CRM connection with this public id, a uuid."""
     pairs = _pairs(connection, "threadlink_crm_connection(CAST(:public_id AS uuid))", public_id=public_id)

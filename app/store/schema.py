@@ -66,6 +66,18 @@ installation = sa.Table(
     comment="Facts of this installation that belong to no team: the encryption canary.",
 )
 
+sign_in_attempt = sa.Table(
+    "sign_in_attempt",
+    metadata,
+    sa.Column("state_hash", BYTEA, primary_key=True),
+    sa.Column("browser_hash", BYTEA, nullable=False),
+    sa.Column("issuer", Text, nullable=False),
+    sa.Column("kept", BYTEA, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Index("ix_sign_in_attempt_expires_at", "expires_at"),
+    comment="Sign-ins that were begun with Google or Microsoft, while nobody knows yet whose they are.",
+)
+
 # --- who ---
 
 team = sa.Table(
@@ -219,11 +231,71 @@ member_session = sa.Table(
     sa.Column("member_id", sa.BigInteger, nullable=False),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
+    _public_id(),
+    sa.Column("last_seen_at", Time),
+    _text("browser"),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "token_hash"),
+    sa.UniqueConstraint("team_id", "public_id"),
     _to("member", "member_id"),
     sa.Index("ix_member_session_token_hash", "token_hash"),
     comment="Browsers that a member is signed in with, as hashes of their cookies.",
+)
+
+member_identity = sa.Table(
+    "member_identity",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    _text("issuer", None),
+    _text("subject", None),  # the name of the person that never changes: never an e-mail address
+    _text("organization"),  # who manages the person there; empty for a private account
+    _text("shown"),  # what a member recognises it by
+    sa.Column("bound_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "issuer", "subject"),
+    _to("member", "member_id"),
+    sa.Index("ix_member_identity_subject", "issuer", "subject"),  # who comes back names no team
+    comment="Google and Microsoft accounts that a member signs in with.",
+)
+
+invitation = sa.Table(
+    "invitation",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("token_hash", BYTEA, nullable=False),
+    _text("name", None),
+    _text("email", None),
+    _text("role", "member"),
+    sa.Column("invited_by", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "token_hash"),
+    sa.UniqueConstraint("team_id", "email"),
+    sa.CheckConstraint("role in ('admin','member')", name="role"),
+    _to("member", "invited_by"),
+    sa.Index("ix_invitation_token_hash", "token_hash"),
+    comment="Links with which somebody becomes a member, once; an open one for each address.",
+)
+
+joining = sa.Table(
+    "joining",
+    metadata,
+    _team(),
+    _text("issuer", None),
+    _text("organization", None),
+    sa.Column("at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "issuer", "organization"),
+    _of_team(),
+    sa.Index("ix_joining_organization", "issuer", "organization"),
+    comment="Organizations at Google and Microsoft whose people join the team by signing in.",
 )
 
 # --- the API ---
@@ -849,6 +921,8 @@ audit = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "id"),
     _of_team(),
     sa.Index("ix_audit_conversation", "team_id", "conversation_id"),
+    sa.Index("ix_audit_member", "team_id", "member_id", "id"),
+    sa.Index("ix_audit_action", "team_id", "action", "id"),
     sa.Index("ix_audit_batch", "team_id", "batch_id", postgresql_where=sa.text("batch_id is not null")),
 )
 
@@ -897,4 +971,4 @@ crm_note = sa.Table(
 )
 
 # Rows outside the tenant rules: the installation's own, and the root of them all.
-WITHOUT_TEAM = frozenset({"installation"})
+WITHOUT_TEAM = frozenset({"installation", "sign_in_attempt"})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from app.model import Member, Preferences
+from app.model import Member, MemberRole, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def add_member(
     team_id: int,
     name: str,
     email: str,
-    role: Literal["admin", "member"] = "member",
+    role: MemberRole = "member",
 ) -> int | None:
     """Add a member, or bring a removed one back; None when the address is a member's already."""
     return connection.execute(
@@ -100,4 +101,53 @@ def set_preferences(connection: sa.Connection, member_id: int, preferences: Pref
     connection.execute(
         sa.text("UPDATE member SET preferences = CAST(:preferences AS jsonb) WHERE id = :id"),
         {"preferences": json.dumps(asdict(preferences)), "id": member_id},
+    )
+
+
+# --- members who come and go ---
+
+
+def lock_administrators(connection: sa.Connection) -> frozenset[int]:
+    """Return the administrators; none of them is lowered or removed by others before the transaction ends."""
+    rows = connection.execute(
+        sa.text("SELECT id FROM member WHERE role = 'admin' AND removed_at IS NULL ORDER BY id FOR NO KEY UPDATE")
+    )
+    return frozenset(rows.scalars())
+
+
+def set_role(connection: sa.Connection, member_id: int, role: MemberRole) -> None:
+    """Make a member an administrator, or no longer."""
+    connection.execute(sa.text("UPDATE member SET role = :role WHERE id = :id"), {"role": role, "id": member_id})
+
+
+def remove_member(connection: sa.Connection, member_id: int, now: datetime) -> None:
+    """Remove a member, whose mailboxes are no longer read and whose links that connect one end."""
+    asked = {"id": member_id, "now": now}
+    connection.execute(sa.text("UPDATE member SET removed_at = :now WHERE id = :id"), asked)
+    connection.execute(sa.text("UPDATE account SET paused = true WHERE owner_id = :id AND NOT paused"), asked)
+    connection.execute(sa.text("DELETE FROM connect_request WHERE member_id = :id AND used_at IS NULL"), asked)
+
+
+def bring_back(connection: sa.Connection, member_id: int, name: str, email: str, role: MemberRole) -> None:
+    """Make a removed member one again, under the name and address that are known now."""
+    connection.execute(
+        sa.text("UPDATE member SET removed_at = NULL, name = :name, email = :email, role = :role WHERE id = :id"),
+        {"name": name, "email": email, "role": role, "id": member_id},
+    )
+
+
+def is_known(connection: sa.Connection, email: str) -> bool:
+    """Say whether an address is, or was, a member's."""
+    known = connection.execute(sa.text("SELECT 1 FROM member WHERE email = :email"), {"email": email})
+    return known.scalar() is not None
+
+
+def free_address(connection: sa.Connection, email: str, *, but: int | None = None) -> None:
+    """Free the address of a removed member for somebody who does not become that member (threats.md T9)."""
+    connection.execute(
+        sa.text(
+            "UPDATE member SET email = email || ' (removed ' || public_id || ')'"
+            " WHERE email = :email AND removed_at IS NOT NULL AND id IS DISTINCT FROM :but"
+        ),
+        {"email": email, "but": but},
     )

@@ -23,6 +23,7 @@ from app.errors import (
     CrmNotReached,
     DatabaseUnreachable,
     InvalidRequest,
+    IssuerUnavailable,
     MailboxUnavailable,
     NotAllowed,
     NotFound,
@@ -33,7 +34,20 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
-from app.web import api, connect, connect_crm, conversation, health, inbox, original, settings, webhooks
+from app.web import (
+    api,
+    connect,
+    connect_crm,
+    conversation,
+    health,
+    inbox,
+    members,
+    openid,
+    original,
+    personal_access,
+    settings,
+    webhooks,
+)
 from app.web.security import hardening
 from app.web.signed_in import Browser
 from app.web.wording import browser_locale, words
@@ -50,6 +64,7 @@ ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
     (Conflict, 409, ""),
     (CrmNotReached, 503, ""),
     (DatabaseUnreachable, 503, "database_unreachable"),
+    (IssuerUnavailable, 503, "issuer_unavailable"),
     (TransientError, 503, "provider_unavailable"),
     (AccessRevoked, 403, "consent_refused"),
     (AdminBlocked, 403, "admin_blocked"),
@@ -79,6 +94,9 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(api.blueprint(installation))
         browser = Browser(installation)
         flask.register_blueprint(browser.blueprint())
+        flask.register_blueprint(openid.blueprint(installation, browser))
+        flask.register_blueprint(members.blueprint(installation, browser))
+        flask.register_blueprint(personal_access.blueprint(installation, browser))
         flask.register_blueprint(inbox.blueprint(installation, browser))
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))

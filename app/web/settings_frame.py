@@ -15,8 +15,10 @@ from app.web.signed_in import View, who
 PREFERENCES_PAGES = (
     ("/preferences", "preferences"),
     ("/preferences/email-sync", "accounts"),
+    ("/preferences/sign-in", "signing_in"),
+    ("/preferences/keys", "keys"),
 )
-SETTINGS_PAGES: tuple[tuple[str, str], ...] = ()
+SETTINGS_PAGES = (("/settings/members", "members"),)
 
 
 def settings_page(template: str, **shown: object) -> Response:

@@ -1,4 +1,7 @@
-"""Signing in with a one-time link, signing out, and who is at the browser: what every page for members stands on."""
+"""Signing in with a one-time link, signing out, and who is at the browser: what every page for members stands on.
+
+Signing in with Google or Microsoft: openid.py.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Browser:
 
         @wraps(view)
         def guarded(*args: object, **kwargs: object) -> Response | WerkzeugResponse:
-            who = signing_in.signed_in(self._installation, request.cookies.get(self._cookie, ""))
+            who = signing_in.signed_in(self._installation, self.cookie)
             if who is None:
                 return redirect("/sign-in", 303)
             if request.method not in ("GET", "HEAD"):
@@ -42,13 +45,33 @@ class Browser:
 
         return guarded
 
+    @property
+    def cookie(self) -> str:
+        """What the request's cookie holds; "" for a browser that nobody is signed in with."""
+        return request.cookies.get(self._cookie, "")
+
+    @property
+    def name(self) -> str:
+        """What the browser calls itself."""
+        return request.headers.get("User-Agent", "")
+
+    def let_in(self, cookie: str) -> WerkzeugResponse:
+        """Show the inbox to who has just signed in, and know the browser from now on."""
+        answer = redirect("/inbox", 303)
+        answer.set_cookie(
+            self._cookie, cookie, max_age=SESSION_LIFETIME, secure=self._is_https, httponly=True, samesite="Lax"
+        )
+        return answer
+
     def blueprint(self) -> Blueprint:
         """Build the pages that sign in and out."""
         pages = Blueprint("sign_in", __name__)
 
         @pages.get("/sign-in")
         def ask() -> Response:
-            return page_of("sign_in.html", browser_locale(request), opened=None)
+            issuers = list(self._installation.issuers)
+            page = page_of("sign_in.html", browser_locale(request), opened=None, issuers=issuers)
+            return self._consent.leading_away(page)
 
         @pages.get("/sign-in/<token>")
         def show(token: str) -> Response:
@@ -58,22 +81,12 @@ class Browser:
         @pages.post("/sign-in/<token>")
         def sign_in(token: str) -> WerkzeugResponse:
             self._consent.require_own_page()
-            cookie = signing_in.sign_in(self._installation, token)
-            answer = redirect("/inbox", 303)
-            answer.set_cookie(
-                self._cookie,
-                cookie,
-                max_age=SESSION_LIFETIME,
-                secure=self._is_https,
-                httponly=True,
-                samesite="Lax",
-            )
-            return answer
+            return self.let_in(signing_in.sign_in(self._installation, token, self.name, self.cookie))
 
         @pages.post("/sign-out")
         def sign_out() -> WerkzeugResponse:
             self._consent.require_own_page()
-            signing_in.sign_out(self._installation, request.cookies.get(self._cookie, ""))
+            signing_in.sign_out(self._installation, self.cookie)
             answer = redirect("/sign-in", 303)
             answer.delete_cookie(self._cookie, secure=self._is_https, httponly=True, samesite="Lax")
             return answer

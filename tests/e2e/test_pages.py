@@ -18,6 +18,9 @@ PAGES = [
     "/preferences",
     "/preferences/email-sync",
     "/doctor?q=Prices",
+    "/preferences/sign-in",
+    "/preferences/keys",
+    "/settings/members",
     "/sign-in",
     "/conversations/",
 ]

@@ -45,6 +45,16 @@ ROUTES: Mapping[str, Ask] = {
     "GET /sign-in": Ask("/sign-in", access="everybody"),
     "GET /sign-in/<token>": Ask("/sign-in/{unknown}", access="everybody"),
     "POST /sign-in/<token>": Ask("/sign-in/{unknown}", form={}, access="everybody"),
+    "POST /sign-in/<issuer>/start": Ask("/sign-in/google/start", form={}, access="everybody"),
+    "GET /sign-in/<issuer>/callback": Ask(
+        "/sign-in/google/callback", query=({"state": "{unknown}", "code": "x"},), access="everybody"
+    ),
+    "POST /sign-in/<issuer>/choose": Ask(
+        "/sign-in/google/choose", form={"state": "{unknown}", "team": "{team}"}, access="everybody"
+    ),
+    "GET /invitation/<token>": Ask("/invitation/{unknown}", access="everybody"),
+    "POST /invitation/<token>": Ask("/invitation/{unknown}", form={}, access="everybody"),
+    "POST /invitation/<token>/<issuer>": Ask("/invitation/{unknown}/google", form={}, access="everybody"),
     "GET /connect/<token>": Ask("/connect/{unknown}", access="everybody"),
     "POST /connect/<token>": Ask("/connect/{unknown}", form={"auto_link": "on"}, access="everybody"),
     "GET /connect/<provider>/callback": Ask(
@@ -97,7 +107,31 @@ ROUTES: Mapping[str, Ask] = {
     "POST /preferences": Ask("/preferences", form={"locale": "tr", "time_zone": "UTC"}),
     "GET /preferences/email-sync": Ask("/preferences/email-sync", shows_owner=True),
     "POST /preferences/email-sync/<uuid:account>": Ask("/preferences/email-sync/{account}", form={"auto_link": "off"}),
+    "GET /preferences/sign-in": Ask("/preferences/sign-in", shows_owner=True),
+    "POST /preferences/sign-in/<issuer>": Ask("/preferences/sign-in/google", form={}),
+    "POST /preferences/sign-in/<uuid:identity>/unbind": Ask("/preferences/sign-in/{identity}/unbind", form={}),
+    "POST /preferences/sessions/<uuid:session>/end": Ask("/preferences/sessions/{session}/end", form={}),
+    "POST /preferences/sessions/end-others": Ask("/preferences/sessions/end-others", form={}),
+    "GET /preferences/keys": Ask("/preferences/keys", shows_owner=True),
+    "POST /preferences/keys": Ask("/preferences/keys", form={"name": "another"}),
+    "POST /preferences/keys/<uuid:key>/revoke": Ask("/preferences/keys/{key}/revoke", form={}),
     "GET /settings": Ask("/settings", access="administrators"),
+    "GET /settings/members": Ask("/settings/members", access="administrators"),
+    "POST /settings/members/invite": Ask(
+        "/settings/members/invite", form={"name": "New", "email": "new@x.test"}, access="administrators"
+    ),
+    "POST /settings/members/<uuid:member>/role": Ask(
+        "/settings/members/{member}/role", form={"role": "admin"}, access="administrators"
+    ),
+    "POST /settings/members/<uuid:member>/remove": Ask(
+        "/settings/members/{colleague}/remove", form={}, access="administrators"
+    ),
+    "POST /settings/members/invitations/<uuid:invitation>/revoke": Ask(
+        "/settings/members/invitations/{invitation}/revoke", form={}, access="administrators"
+    ),
+    "POST /settings/members/joining": Ask(
+        "/settings/members/joining", form={"issuer": "google", "organization": "canary7team.test"}, access="administrators"
+    ),
     # the API
     "GET /api/v1/accounts": Ask("/api/v1/accounts"),
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,11 +21,12 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import api_keys, signing_in
+from app import api_keys, members, signing_in
 from app.installation import Installation
+from app.oidc import Identity
 from app.ports import CrmAdapter, CrmConnection
 from app.settings import Settings
-from app.store import lookups, schema, teams
+from app.store import lookups, schema, sessions, teams
 from app.store.database import Database
 from app.store.secrets import SecretBox
 from app.web.application import application
@@ -187,12 +189,24 @@ def _fill_ours(world: World) -> None:
     with world.database.for_team(ours.team_id) as connection:
         teams.set_policy(connection, {"blocklist": [f"{CANARY_TEAM}.test"]})
         key, _ = api_keys.make(connection, ours.acting(ADA), f"key {CANARY_TEAM}", may_write=True)
+        members.invite(connection, ours.acting(DAN), f"New {CANARY_TEAM}", "new@northwind.test", "member")
+        at_google = Identity("google", "17", f"{CANARY_TEAM}.test", "Ada", f"ada.{CANARY_WORDS}@home.test")
+        members.bind(connection, ours.acting(ADA), at_google)
+        sessions.begin(connection, ours.team_id, ours.members[ADA].id, b"x", "", ours.now + timedelta(days=1), ours.now)
     offer = ours.rows(
         "INSERT INTO offer (team_id, connection_id, kind, external_id, made_at)"
         " VALUES (:team, :connection, 'deal', :item, now()) RETURNING public_id",
         team=ours.team_id, connection=ours.connection.id, item=item.external_id,
     )  # fmt: skip
     world.ids = {
+        **{
+            name: str(ours.rows(f"SELECT public_id FROM {table}")[0].public_id)
+            for name, table in (
+                ("invitation", "invitation"), ("identity", "member_identity"), ("session", "member_session"),
+                ("team", "team"),
+            )
+        },
+        "colleague": ours.members[EVE].public_id,
         "account": account.public_id,
         "account_number": str(account.id),
         "action": action,

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 
 from flask import Request
 
-from app.web.wording import connecting, conversation, frame, inbox, problems, settings, signing_in
+from app.web.wording import connecting, conversation, frame, inbox, members, problems, settings, signing_in
 
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
-AREAS = (connecting, conversation, frame, inbox, problems, settings, signing_in)
+AREAS = (connecting, conversation, frame, inbox, members, problems, settings, signing_in)
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": _EN,
     "tr": {key: text for area in AREAS for key, text in area.TR.items()},
 }
-_PROVIDERS = {"gmail": "Google", "graph": "Microsoft"}
+_PROVIDERS = {"gmail": "Google", "graph": "Microsoft", "google": "Google", "microsoft": "Microsoft"}
 
 
 def words(locale: str) -> Mapping[str, str]:

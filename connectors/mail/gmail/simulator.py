@@ -25,6 +25,7 @@ from connectors.mail.gmail.simulator_google import (
     PUSH_SERVICE_ACCOUNT,
     ConsentRefusedError,
     Consents,
+    metadata,
     push_claims,
 )
 from connectors.mail.gmail.simulator_http import error_reply
@@ -69,7 +70,7 @@ class GmailSimulator:
         return self.pulled
 
     def start(self, clock: Clock) -> Mapping[str, str]:
-        """Start serving; return the settings that point the connector here."""
+        """Start serving; return the settings that point the connector, and who signs in, here."""
         self._clock = clock
         self._api = SimulatedApi(self._mailboxes, self._consents, self._faults, clock, self._lock, self._push)
         self.addon = SimulatedAddon(self._mailboxes, self._consents, self.signer, clock, self._lock)
@@ -93,6 +94,9 @@ class GmailSimulator:
             "GMAIL_REVOKE_URL": f"{url}/revoke",
             "GMAIL_CERTIFICATES_URL": f"{url}/oauth2/v1/certs",
             "GMAIL_UNITS_PER_MINUTE": str(NO_LIMIT),
+            "SIGN_IN_GOOGLE_CLIENT_ID": CLIENT_ID,
+            "SIGN_IN_GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
+            "SIGN_IN_GOOGLE_METADATA_URL": f"{url}/.well-known/openid-configuration",
             **(self.pulled.start(url, clock) if self.pulled else {}),
         }
 
@@ -314,6 +318,10 @@ class GmailSimulator:
             if self._faults.take("certs_down"):
                 return error_reply(503, "backendError", "Backend Error")
             return json_reply(self.signer.certificates(), Cache_Control="public, max-age=21600")
+        if call.path == "/.well-known/openid-configuration":
+            return json_reply(metadata(self._server.url))
+        if call.path == "/oauth2/v3/certs":
+            return json_reply(self.signer.key_set(), Cache_Control="public, max-age=21600")
         if self.pulled is not None and call.path.startswith("/v1/projects/") and call.method == "POST":
             return self.pulled.answer(call)
         if call.path == "/token" and call.method == "POST":

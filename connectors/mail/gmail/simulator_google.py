@@ -39,6 +39,7 @@ class _Code:
     grant: Grant
     redirect_uri: str
     challenge: str
+    nonce: str
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Consents:
         scope = " ".join(name for name in asked if not (without_gmail and "/auth/gmail" in name))
         code = self._name("code")
         grant = Grant(address, scope, self._made)
-        self._codes[code] = _Code(grant, query["redirect_uri"], query["code_challenge"])
+        self._codes[code] = _Code(grant, query["redirect_uri"], query["code_challenge"], query.get("nonce", ""))
         back = {"state": query.get("state", ""), "iss": ISSUER, "code": code, "scope": scope, "authuser": "0"}
         return f"{query['redirect_uri']}?{urlencode(back)}"
 
@@ -78,7 +79,7 @@ class Consents:
         grant = self._refresh.get(form.get("refresh_token", ""))
         if grant is None or grant.number in self._revoked:
             raise ConsentRefusedError("invalid_grant")
-        return self._answer(grant, user_ids, now)
+        return self._answer(grant, "", user_ids, now)
 
     def owner_of(self, token: str, now: datetime) -> Grant | None:
         """Return whose access token this is; None when it is unknown, has ended or was revoked."""
@@ -113,14 +114,17 @@ class Consents:
             raise ConsentRefusedError("invalid_grant")
         refresh_token = self._name("refresh")
         self._refresh[refresh_token] = code.grant
-        return {**self._answer(code.grant, user_ids, now), "refresh_token": refresh_token}
+        return {**self._answer(code.grant, code.nonce, user_ids, now), "refresh_token": refresh_token}
 
-    def _answer(self, grant: Grant, user_ids: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    def _answer(self, grant: Grant, nonce: str, user_ids: Mapping[str, str], now: datetime) -> dict[str, Any]:
         access_token = self._name("access")
         self._access[access_token] = (grant, datetime.fromtimestamp(now.timestamp() + TOKEN_LASTS_S, UTC))
         issued = int(now.timestamp())
         claims: dict[str, Any] = {"iss": ISSUER, "azp": CLIENT_ID, "aud": CLIENT_ID, "sub": user_ids[grant.address]}
         claims |= {"email": grant.address, "email_verified": True, "iat": issued, "exp": issued + TOKEN_LASTS_S}
+        claims |= {"name": grant.address.partition("@")[0].title(), **({"nonce": nonce} if nonce else {})}
+        domain = grant.address.partition("@")[2]
+        claims |= {} if domain == "gmail.com" else {"hd": domain}  # a Workspace account says whose it is
         return {
             "access_token": access_token,
             "expires_in": TOKEN_LASTS_S,
@@ -132,6 +136,24 @@ class Consents:
     def _name(self, kind: str) -> str:
         self._made += 1
         return f"simulated-{kind}-{self._made}"
+
+
+def metadata(origin: str) -> dict[str, Any]:
+    """Return Google's OpenID Connect metadata, with the addresses of this server."""
+    return {
+        "issuer": ISSUER,
+        "authorization_endpoint": f"{origin}/o/oauth2/v2/auth",
+        "token_endpoint": f"{origin}/token",
+        "revocation_endpoint": f"{origin}/revoke",
+        "jwks_uri": f"{origin}/oauth2/v3/certs",
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid", "email", "profile"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "code_challenge_methods_supported": ["plain", "S256"],
+        "authorization_response_iss_parameter_supported": True,
+    }
 
 
 def push_claims(audience: str, now: datetime) -> dict[str, Any]:

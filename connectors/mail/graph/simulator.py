@@ -45,7 +45,7 @@ class GraphSimulator:
     # --- life ---
 
     def start(self, clock: Clock) -> Mapping[str, str]:
-        """Start serving; return the settings that point the connector here."""
+        """Start serving; return the settings that point the connector, and who signs in, here."""
         self._clock = clock
         self.subscriptions = Subscriptions(clock, self._faults, self.login, self._lock, self._pushes)
         self.api = SimulatedApi(self._mailboxes, self.login, self.subscriptions, self._faults, clock, self._lock)
@@ -58,6 +58,9 @@ class GraphSimulator:
             "GRAPH_CLIENT_SECRET": CLIENT_SECRET,
             "GRAPH_API_URL": f"{self._server.url}{VERSION}",
             "GRAPH_LOGIN_URL": self._server.url,
+            "SIGN_IN_MICROSOFT_CLIENT_ID": CLIENT_ID,
+            "SIGN_IN_MICROSOFT_CLIENT_SECRET": CLIENT_SECRET,
+            "SIGN_IN_MICROSOFT_METADATA_URL": f"{self._server.url}/sign-in/organizations",
         }
 
     def stop(self) -> None:
@@ -233,6 +236,8 @@ class GraphSimulator:
         if call.path.startswith(f"{VERSION}/"):
             return self.api.answer(call)
         tenant, _, rest = call.path.strip("/").partition("/")
+        if tenant == "sign-in":  # the same document for a client that, unlike msal, asks an http address over http
+            return json_reply(self.login.metadata(self._server.url, rest, scheme="http"))
         if rest == "v2.0/.well-known/openid-configuration":
             return json_reply(self.login.metadata(self._server.url, tenant))
         if rest == "discovery/instance":

@@ -143,9 +143,9 @@ class Login:
         forger.number = self.signer.number + 1_000  # a key Microsoft never had, under the name of one it has
         return forger.sign(claims, kid=self.signer.key_id)
 
-    def metadata(self, origin: str, tenant: str) -> dict[str, Any]:
+    def metadata(self, origin: str, tenant: str, scheme: str = "https") -> dict[str, Any]:
         """Return the openid configuration of a tenant; its endpoints are named as https, like Microsoft's."""
-        host = f"https://{urlsplit(origin).netloc}"
+        host = f"{scheme}://{urlsplit(origin).netloc}"
         shown = TENANT_ID if tenant not in {"organizations", "common", "consumers"} else tenant
         issuer = TENANT_ID if shown == TENANT_ID else "{tenantid}"
         return {
