@@ -46,7 +46,13 @@ class Server:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(roles.OWNER)))
-            for table in ("team", "installation", "sign_in_attempt", "procrastinate_periodic_defers", "procrastinate_jobs"):
+            for table in (
+                "team",
+                "installation",
+                "sign_in_attempt",
+                "procrastinate_periodic_defers",
+                "procrastinate_jobs",
+            ):
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute("DELETE FROM procrastinate_workers")
 

@@ -121,7 +121,7 @@ ROUTES: Mapping[str, Ask] = {
         "/settings/members/invite", form={"name": "New", "email": "new@x.test"}, access="administrators"
     ),
     "POST /settings/members/<uuid:member>/role": Ask(
-        "/settings/members/{member}/role", form={"role": "admin"}, access="administrators"
+        "/settings/members/{colleague}/role", form={"role": "admin"}, access="administrators"
     ),
     "POST /settings/members/<uuid:member>/remove": Ask(
         "/settings/members/{colleague}/remove", form={}, access="administrators"
@@ -130,7 +130,9 @@ ROUTES: Mapping[str, Ask] = {
         "/settings/members/invitations/{invitation}/revoke", form={}, access="administrators"
     ),
     "POST /settings/members/joining": Ask(
-        "/settings/members/joining", form={"issuer": "google", "organization": "canary7team.test"}, access="administrators"
+        "/settings/members/joining",
+        form={"issuer": "google", "organization": "canary7team.test"},
+        access="administrators",
     ),
     # the API
     "GET /api/v1/accounts": Ask("/api/v1/accounts"),

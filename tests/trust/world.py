@@ -38,8 +38,8 @@ CANARY_TEAM, CANARY_WORDS, CANARY_PEOPLE = (
     "canary7words",
     "canary7people",
 )  # searches ask for "canary": an echo is no leak
-# Ada owns what must stay hidden. Dan administers her team, Eve is in it; Rem was removed from it.
-ADA, DAN, EVE, REM = (f"{name}@northwind.test" for name in ("ada", "dan", "eve", "rem"))
+# Ada owns what must stay hidden. Dan administers her team, Eve and Leo are in it; Rem was removed from it.
+ADA, DAN, EVE, REM, LEO = (f"{name}@northwind.test" for name in ("ada", "dan", "eve", "rem", "leo"))
 ZOE, YAN = "zoe@zenith.test", "yan@zenith.test"  # an administrator and a member of the other team
 EVERYTHING = (CANARY_TEAM, CANARY_WORDS, CANARY_PEOPLE)
 STRANGER = f"stranger.{CANARY_PEOPLE}@elsewhere.test"
@@ -202,11 +202,13 @@ def _fill_ours(world: World) -> None:
         **{
             name: str(ours.rows(f"SELECT public_id FROM {table}")[0].public_id)
             for name, table in (
-                ("invitation", "invitation"), ("identity", "member_identity"), ("session", "member_session"),
+                ("invitation", "invitation"),
+                ("identity", "member_identity"),
+                ("session", "member_session"),
                 ("team", "team"),
             )
         },
-        "colleague": ours.members[EVE].public_id,
+        "colleague": ours.member(LEO).public_id,
         "account": account.public_id,
         "account_number": str(account.id),
         "action": action,
