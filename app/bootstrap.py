@@ -84,7 +84,8 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
     found = {adapter: registry.crm_consent(adapter, services) for adapter in registry.names(registry.CRM)}
     consents = {adapter: consent for adapter, consent in found.items() if consent is not None}
     issuers = sign_in_issuers(settings, clock)
-    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers)
+    webhooks = registry.webhook_sender(services, settings.webhook_allowed_urls)
+    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers, webhooks)
 
 
 def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import links, outgoing_mail
+from app import links, outgoing_mail, outgoing_webhooks
 from app.explain import explain
 from app.installation import Installation
 from app.linking.addresses import normalize
@@ -115,6 +115,7 @@ def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealt
     with installation.database.for_team(team_id) as connection:
         healths = health_of_accounts(connection)
         findings = [*crm_findings(connection, now), *installation_findings(connection, now)]
+        findings += [Finding(*found) for found in outgoing_webhooks.findings(connection, now)]
     for health in healths:
         findings += account_findings(health, now, installation.settings.poll_quiet_s)
     findings += mail_findings(installation.settings)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.model import Account
 from app.oidc import OpenIdClient
-from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, MailConnector
+from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, MailConnector, WebhookSender
 from app.settings import Settings
 from app.store import crm
 from app.store.database import Database
@@ -40,6 +40,7 @@ class Installation:
     open_crm: Callable[[CrmConnection], CrmAdapter]
     consents: Mapping[str, CrmConsent] = field(default_factory=dict)  # of the CRMs that need one
     issuers: Mapping[str, OpenIdClient] = field(default_factory=dict)  # with which people sign in
+    webhooks: WebhookSender | None = None  # None: nobody is told anything
 
     def due(self, at: datetime) -> datetime:
         """Return when the machine's clock, by which jobs are scheduled, shows a moment of this installation's clock."""

@@ -14,7 +14,7 @@ import procrastinate
 import sqlalchemy as sa
 import structlog
 
-from app import crm_calls, subscriptions, sync, writes
+from app import crm_calls, outgoing_webhooks, subscriptions, sync, writes
 from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
@@ -36,6 +36,7 @@ from app.errors import (
 from app.installation import Installation
 from app.ports import CrmSubscribing
 from app.store import accounts, crm, crm_connections, lookups, queue
+from app.store import outgoing_webhooks as webhook_rows
 from app.store.accounts import AccountState
 
 log = structlog.get_logger(__name__)
@@ -106,9 +107,14 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     def subscribe(team_id: int, connection_id: int) -> None:
         subscribe_crm(installation, team_id, connection_id)
 
+    @app.task(name="deliver_webhook", retry=RETRY)
+    def deliver(team_id: int, webhook_id: int) -> None:
+        outgoing_webhooks.deliver(installation, team_id, webhook_id)
+
     scheduled("* * * * *", poll_quiet)
     scheduled("* * * * *", write_due)
     scheduled("* * * * *", refresh_mirrors)
+    scheduled("* * * * *", deliver_due_webhooks)
     scheduled("23 * * * *", subscribe_crms)
     scheduled("*/10 * * * *", renew_subscriptions)
     scheduled("17 * * * *", audit_windows)
@@ -296,6 +302,13 @@ def write_due(installation: Installation) -> None:
     with installation.database.without_team() as connection:
         due = lookups.due_crm_writes(connection, installation.clock.now(), SCHEDULE_LIMIT)
         queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for team_id, write_id in due])
+
+
+def deliver_due_webhooks(installation: Installation) -> None:
+    """Enqueue the webhooks that are to be told something now and that no job looks after."""
+    with installation.database.without_team() as connection:
+        due = lookups.due_webhooks(connection, installation.clock.now(), SCHEDULE_LIMIT)
+        queue.defer(connection, "deliver_webhook", [webhook_rows.job(*each) for each in due])
 
 
 def audit_windows(installation: Installation) -> None:

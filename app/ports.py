@@ -74,6 +74,26 @@ class Slots(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookAnswer:
+    """What a team's webhook answered; nothing of the body."""
+
+    status: int
+    retry_after_s: float | None = None
+
+
+class WebhookSender(Protocol):
+    """Calling the addresses that teams name (entry point `threadlink.webhooks`), which nobody vouches for (W13)."""
+
+    def accepts(self, url: str) -> bool:
+        """Say whether an address is one that may be called, as far as it shows without looking it up."""
+        ...
+
+    def send(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
+        """Post a body once. Raises Rejected for an address that may not be called, Unavailable without an answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What a connector or adapter is built with."""
 

@@ -2,19 +2,31 @@
 
 Groups: `threadlink.mail` (create(Services) -> MailConnector), `threadlink.crm` (create(Services, CrmConnection) ->
 CrmAdapter), `threadlink.crm_consent` (consent(Services) -> CrmConsent, for a CRM that is connected in the browser or
-with a token), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
+with a token), `threadlink.webhooks` (create(Services, allowed_urls) -> WebhookSender, the one that calls teams'
+webhooks), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
 `threadlink.crm_simulators` (SimulatedCrm).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any, cast
 
 from app.errors import SettingsError
-from app.ports import CrmAdapter, CrmConnection, CrmConsent, MailConnector, Services, SimulatedCrm, SimulatedMail
+from app.ports import (
+    CrmAdapter,
+    CrmConnection,
+    CrmConsent,
+    MailConnector,
+    Services,
+    SimulatedCrm,
+    SimulatedMail,
+    WebhookSender,
+)
 
 MAIL, CRM, CRM_CONSENT = "threadlink.mail", "threadlink.crm", "threadlink.crm_consent"
+WEBHOOKS = "threadlink.webhooks"
 SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators"
 
 
@@ -38,6 +50,11 @@ def crm_consent(adapter: str, services: Services) -> CrmConsent | None:
     if adapter not in names(CRM_CONSENT):
         return None
     return cast("CrmConsent", _load(CRM_CONSENT, adapter)(services))
+
+
+def webhook_sender(services: Services, allowed_urls: Sequence[str]) -> WebhookSender:
+    """Build what calls teams' webhooks, besides public addresses at these origins."""
+    return cast("WebhookSender", _load(WEBHOOKS, "sender")(services, allowed_urls))
 
 
 def simulator(provider: str) -> SimulatedMail:

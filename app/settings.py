@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -133,9 +134,14 @@ class Settings(BaseSettings):
         validation_alias="SIGN_IN_MICROSOFT_METADATA_URL",
         description="OpenID Connect metadata of Entra; your tenant's id for organizations lets in that tenant alone.",
     )
+    webhook_allowed_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        validation_alias="THREADLINK_WEBHOOK_ALLOWED_URLS",
+        description="Webhook targets with a private address, plain http or a port of their own; comma separated.",
+    )
     log_level: str = Field(default="INFO", validation_alias="THREADLINK_LOG_LEVEL", description="DEBUG to ERROR.")
 
-    @field_validator("encryption_keys", mode="before")
+    @field_validator("encryption_keys", "webhook_allowed_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -152,6 +158,15 @@ class Settings(BaseSettings):
     def _is_mailbox(cls, value: str) -> str:
         if value and not smtp.is_mailbox(value):
             raise ValueError("must be one address")
+        return value
+
+    @field_validator("webhook_allowed_urls")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be http or https addresses")
         return value
 
     @field_validator("public_base_url")

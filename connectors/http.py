@@ -41,6 +41,7 @@ from app.errors import (
 CONNECT_TIMEOUT_S = 5
 LONGEST_RETRY_AFTER_S = 86_400.0
 _CHUNK_BYTES = 65_536
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: a gateway makes IPv4 of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,14 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 class OutgoingHttp:
     """A client that talks to one vendor only (threats.md W13, W14).
 
-    A URL must be https on a host of `allowed_hosts` or below one of them, and its address must be public. The origins
-    of `operator_urls` are the operator's own choice: they may be http and private (a simulator, a self-hosted CRM).
-    Redirects are never followed. With a proxy in the environment the address check is the proxy's.
+    A URL must be https on a host of `allowed_hosts` or below one of them (None: on any host, where a team names it),
+    and its address must be public. The origins of `operator_urls` are the operator's own choice: they may be http and
+    private (a simulator, a self-hosted CRM). Redirects are never followed. With a proxy in the environment the address
+    check is the proxy's.
     """
 
     provider: str
-    allowed_hosts: tuple[str, ...]
+    allowed_hosts: tuple[str, ...] | None
     operator_urls: Iterable[str] = ()
     timeout_s: float = 15.0
     max_bytes: int = 10_000_000
@@ -145,7 +147,7 @@ class OutgoingHttp:
 
         Raises Rejected for a URL that is not this vendor's, Unavailable when no whole answer came.
         """
-        is_trusted = self._check(url, operation)
+        is_trusted = self.check(url, operation=operation)
         limit_s = timeout_s or self.timeout_s
         deadline = time.monotonic() + 2 * limit_s  # against a body that arrives drop by drop
         try:
@@ -167,14 +169,19 @@ class OutgoingHttp:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._unavailable(f"{self.provider} could not be reached", operation) from error
 
-    def _check(self, url: str, operation: str) -> bool:
+    def check(self, url: str, *, operation: str) -> bool:
+        """Say whether a URL is the operator's own choice; nothing is looked up. Raises Rejected for one not allowed."""
         try:
             scheme, host, port = origin = _origin(url)
         except ValueError:
             scheme, host, port = origin = "", "", 0
         if origin in self._trusted:
             return True
-        is_allowed = any(host == allowed or host.endswith(f".{allowed}") for allowed in self.allowed_hosts)
+        is_allowed = (
+            _may_be_public(host)
+            if self.allowed_hosts is None
+            else any(host == allowed or host.endswith(f".{allowed}") for allowed in self.allowed_hosts)
+        )
         if scheme != "https" or port != 443 or not is_allowed:
             raise Rejected(f"This address is not one of {self.provider}", provider=self.provider, operation=operation)
         return False
@@ -212,6 +219,14 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def _may_be_public(host: str) -> bool:
+    """Say whether a host could have a public address: a name with a dot, or such an address itself."""
+    try:
+        return is_public(host)
+    except ValueError:
+        return "." in host.strip(".")
+
+
 class _PublicAddressConnection(HTTPSConnection):
     """Resolves the host once, refuses a private address, and connects to the very address that was looked at."""
 
@@ -232,6 +247,8 @@ def is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = parsed.ipv4_mapped or parsed.sixtofour
+        if parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFF_FFFF)
         if inner is not None:
             parsed = inner
     return parsed.is_global and not parsed.is_multicast

@@ -316,6 +316,15 @@ REFUSALS: dict[str, Text] = {
         "There is no such page of this list. Begin at its first page.",
         "Bu listenin böyle bir sayfası yok. İlk sayfadan başlayın.",
     ),
+    "webhook_url_refused": Text(
+        "This address cannot be called. Name an https address on the internet, without a port and a password.",
+        "Bu adres çağrılamaz. İnternette, bağlantı noktası ve parola içermeyen bir https adresi girin.",
+    ),
+    "too_many_webhooks": Text(
+        "A team has at most {n} webhooks. Remove one first.",
+        "Bir ekibin en fazla {n} webhook'u olabilir. Önce birini kaldırın.",
+    ),
+    "webhook_disabled": Text("This webhook is turned off. Turn it on first.", "Bu webhook kapalı. Önce açın."),
     "not_supported": Text("The connected CRM cannot do this.", "Bağlı CRM bunu yapamıyor."),
     "key_reads_only": Text(
         "This API key may only read. Make one that may write.",

@@ -14,6 +14,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from app.store import outgoing_webhooks
+
 State = Literal["linked", "review", "unlinked", "dismissed"]
 
 STATES: tuple[State, ...] = ("review", "unlinked", "linked", "dismissed")
@@ -21,7 +23,7 @@ COUNTED_UP_TO = 1_000  # counting further costs time and tells nobody anything
 MOST_ACCOUNTS = 200
 MAX_QUERY_WORDS = 10
 
-# What is as it was is not touched.
+# What is as it was is not touched. How a conversation stood before is read only where somebody wants to be told.
 _REFRESH = sa.text(
     """
     WITH now AS MATERIALIZED (
@@ -39,15 +41,22 @@ _REFRESH = sa.text(
       LEFT JOIN dismissal d ON d.team_id = c.team_id AND d.conversation_id = c.id
       LEFT JOIN decision s ON s.team_id = c.team_id AND s.id = c.decision_id
       WHERE c.id = ANY(:ids) AND c.merged_into IS NULL
+    ), before AS MATERIALIZED (
+      SELECT DISTINCT e.conversation_id, e.state FROM inbox_entry e
+      WHERE e.conversation_id = ANY(:ids) AND EXISTS (SELECT FROM webhook w WHERE w.state = 'live')
     ), gone AS (
       DELETE FROM inbox_entry e WHERE e.conversation_id = ANY(:ids) AND NOT EXISTS (
         SELECT FROM now n WHERE n.account_id = e.account_id AND n.conversation_id = e.conversation_id)
+    ), written AS (
+      INSERT INTO inbox_entry AS e (team_id, account_id, conversation_id, state, last_message_at)
+      SELECT n.team_id, n.account_id, n.conversation_id, n.state, n.last_message_at FROM now n
+      ON CONFLICT (team_id, account_id, conversation_id) DO UPDATE
+        SET state = excluded.state, last_message_at = excluded.last_message_at
+        WHERE (e.state, e.last_message_at) IS DISTINCT FROM (excluded.state, excluded.last_message_at)
     )
-    INSERT INTO inbox_entry AS e (team_id, account_id, conversation_id, state, last_message_at)
-    SELECT n.team_id, n.account_id, n.conversation_id, n.state, n.last_message_at FROM now n
-    ON CONFLICT (team_id, account_id, conversation_id) DO UPDATE
-      SET state = excluded.state, last_message_at = excluded.last_message_at
-      WHERE (e.state, e.last_message_at) IS DISTINCT FROM (excluded.state, excluded.last_message_at)
+    SELECT DISTINCT n.conversation_id, b.state AS was, n.state AS is_now
+    FROM now n LEFT JOIN before b ON b.conversation_id = n.conversation_id
+    WHERE b.state IS DISTINCT FROM n.state AND EXISTS (SELECT FROM webhook w WHERE w.state = 'live')
     """
 )
 # Each account is read from its own place in ix_inbox_entry_recent or ix_inbox_entry_state; the pages are merged.
@@ -86,10 +95,11 @@ class Place:
 
 
 def refresh(connection: sa.Connection, conversation_ids: Iterable[int]) -> None:
-    """Write the entries of these conversations as they are now."""
+    """Write the entries of these conversations as they are now, and tell the team's webhooks what changed."""
     ids = sorted(set(conversation_ids))
     if ids:
-        connection.execute(_REFRESH, {"ids": ids})
+        changed = connection.execute(_REFRESH, {"ids": ids}).all()
+        outgoing_webhooks.announce(connection, [(row.conversation_id, row.was, row.is_now) for row in changed])
 
 
 def write_words(connection: sa.Connection, words: Mapping[int, Mapping[int, str]]) -> None:

@@ -126,6 +126,11 @@ def due_crm_writes(connection: sa.Connection, now: datetime, limit: int) -> list
     return _pairs(connection, "threadlink_due_crm_writes(:now, :limit)", now=now, limit=limit)
 
 
+def due_webhooks(connection: sa.Connection, now: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, webhook) of live ones with something to tell now, at rest no more, that no job looks after."""
+    return _pairs(connection, "threadlink_due_webhooks(:now, :limit)", now=now, limit=limit)
+
+
 def due_mirrors(connection: sa.Connection, before: datetime, now: datetime, limit: int) -> list[tuple[int, int]]:
     """Return (team, connection) whose mirror was not refreshed since then, that may be asked now, and no job serves."""
     return _pairs(connection, "threadlink_due_mirrors(:before, :now, :limit)", before=before, now=now, limit=limit)

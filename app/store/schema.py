@@ -335,6 +335,66 @@ api_answer = sa.Table(
     comment="What a write with an Idempotency-Key answered, for a day; no document while it runs.",
 )
 
+# --- whom a team wants to be told ---
+
+webhook = sa.Table(
+    "webhook",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),  # for whom it is judged what it may tell
+    _text("url", None),
+    sa.Column("kinds", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    sa.Column("ciphertext", BYTEA, nullable=False),  # the secrets it is signed with
+    _text("state", "live"),
+    _text("state_reason"),
+    sa.Column("state_since", Time, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # since something got through
+    sa.Column("rest_until", Time),
+    sa.Column("delivered_at", Time),
+    sa.Column("created_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.CheckConstraint("state in ('live','disabled')", name="state"),
+    _to("member", "member_id"),
+    comment="Addresses that a team wants to be told at; each acts for the administrator who added it.",
+)
+
+webhook_delivery = sa.Table(
+    "webhook_delivery",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("webhook_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    sa.Column("conversation_id", sa.BigInteger),
+    sa.Column("crm_connection_id", sa.BigInteger),
+    sa.Column("item_kind", Text),
+    sa.Column("item_id", Text),
+    _text("reason"),
+    sa.Column("at", Time, nullable=False),
+    _text("state", "pending"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", Time),  # null: at once
+    _text("answer"),  # the status of the last answer, or why there was none
+    sa.Column("settled_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.CheckConstraint("state in ('pending','delivered','dropped','failed')", name="state"),
+    _to("webhook", "webhook_id"),
+    _to("conversation", "conversation_id"),
+    sa.Index("ix_webhook_delivery_webhook", "team_id", "webhook_id", "id"),
+    sa.Index("ix_webhook_delivery_conversation", "team_id", "conversation_id"),
+    sa.Index(
+        "ix_webhook_delivery_pending",
+        sa.text("next_at NULLS FIRST"),
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
+    comment="What a webhook is told: ids, kind, reason and time, never content.",
+)
+
 # --- mail ---
 
 hint = sa.Table(

@@ -265,6 +265,7 @@ _PLACES = (
     ("account_credential", "ciphertext", ("account_id", "kind")),
     ("crm_connection", "ciphertext", ("id",)),
     ("connect_request", "kept", ("id",)),
+    ("webhook", "ciphertext", ("id",)),
 )
 
 

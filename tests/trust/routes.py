@@ -169,6 +169,21 @@ ROUTES: Mapping[str, Ask] = {
     "POST /api/v1/offers/<uuid:offer>/accept": Ask("/api/v1/offers/{offer}/accept", json={}),
     "POST /api/v1/offers/<uuid:offer>/decline": Ask("/api/v1/offers/{offer}/decline", json={}),
     "GET /api/v1/review": Ask("/api/v1/review", shows_owner=True),
+    "GET /api/v1/webhooks": Ask("/api/v1/webhooks", access="administrators"),
+    "POST /api/v1/webhooks": Ask(
+        "/api/v1/webhooks",
+        json={"url": "https://hooks.test/", "kinds": ["conversation.linked"]},
+        access="administrators",
+    ),
+    "GET /api/v1/webhooks/<uuid:webhook>/deliveries": Ask(
+        "/api/v1/webhooks/{webhook}/deliveries", access="administrators"
+    ),
+    **{
+        f"POST /api/v1/webhooks/<uuid:webhook>/{name}": Ask(
+            f"/api/v1/webhooks/{{webhook}}/{name}", json={}, access="administrators"
+        )
+        for name in ("rotate", "enable", "test", "remove")
+    },
     "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
     # last: it ends the session of who asks
     "POST /sign-out": Ask("/sign-out", form={}, access="everybody"),

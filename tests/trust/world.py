@@ -21,17 +21,19 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import api_keys, members, signing_in
+from app import api_keys, members, outgoing_webhooks, signing_in
 from app.installation import Installation
 from app.oidc import Identity
 from app.ports import CrmAdapter, CrmConnection
 from app.settings import Settings
 from app.store import lookups, schema, sessions, teams
 from app.store.database import Database
+from app.store.outgoing_webhooks import KINDS
 from app.store.secrets import SecretBox
 from app.web.application import application
 from tests.integration.building import Office
 from tests.integration.web.conftest import ORIGIN, ObedientMail
+from tests.integration.web.target import Target
 
 CANARY_TEAM, CANARY_WORDS, CANARY_PEOPLE = (
     "canary7team",
@@ -165,7 +167,7 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
     box = SecretBox([Fernet.generate_key().decode()])
     gmail = ObedientMail(originals=defaultdict(f"Subject: x\r\n\r\n{CANARY_WORDS}".encode))
     mail: Any = {"gmail": gmail}
-    installation = Installation(settings, database, box, offices[0].clock, mail, open_crm)
+    installation = Installation(settings, database, box, offices[0].clock, mail, open_crm, webhooks=Target())
     return installation, application(installation)
 
 
@@ -193,6 +195,9 @@ def _fill_ours(world: World) -> None:
         at_google = Identity("google", "17", f"{CANARY_TEAM}.test", "Ada", f"ada.{CANARY_WORDS}@home.test")
         members.bind(connection, ours.acting(ADA), at_google)
         sessions.begin(connection, ours.team_id, ours.members[ADA].id, b"x", "", ours.now + timedelta(days=1), ours.now)
+    dan, hook_url = ours.acting(DAN), f"https://{CANARY_TEAM}.test/hook"
+    with world.database.for_team(ours.team_id) as connection:
+        webhook, _ = outgoing_webhooks.add(world.installation, connection, dan, hook_url, KINDS)
     offer = ours.rows(
         "INSERT INTO offer (team_id, connection_id, kind, external_id, made_at)"
         " VALUES (:team, :connection, 'deal', :item, now()) RETURNING public_id",
@@ -223,5 +228,6 @@ def _fill_ours(world: World) -> None:
         "message_id": "<m1@x.test>",
         "offer": str(offer[0].public_id),
         "crm_connection": str(ours.rows("SELECT public_id FROM crm_connection")[0].public_id),
+        "webhook": webhook.public_id,
         "unknown": secrets.token_urlsafe(32),
     }

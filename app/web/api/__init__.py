@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.installation import Installation
-from app.web.api import accounts, conversations, items
+from app.web.api import accounts, conversations, items, webhooks
 from app.web.api.frame import Frame
 
 
@@ -19,4 +19,5 @@ def blueprint(installation: Installation) -> Blueprint:
     conversations.add(frame)
     items.add(frame)
     accounts.add(frame)
+    webhooks.add(frame)
     return frame.routes

@@ -7,7 +7,7 @@ the answer are stored in the transaction of the write itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,8 +88,10 @@ class Frame:
         with self.installation.database.for_team(caller.team_id) as connection:
             yield connection, caller.member
 
-    def writing(self, work: Work) -> Response:
+    def writing(self, work: Work, *, told_once: Collection[str] = ()) -> Response:
         """Let the caller act once: `work` runs in one transaction, and a repeated request gets its first answer.
+
+        Fields that are `told_once`, secrets, are null in it then: they are stored nowhere.
 
         Raises NotAllowed (key_reads_only), Conflict (idempotency_key_reused), and what `work` raises.
         """
@@ -104,7 +106,8 @@ class Frame:
                     return jsonify(stored)
             document = work(connection, Acting(caller.team_id, caller.member, now))
             if named is not None:
-                api_keys.keep(connection, caller.key.id, named[0], document)
+                kept = {**document, **dict.fromkeys(told_once)}
+                api_keys.keep(connection, caller.key.id, named[0], kept)
         return jsonify(document)
 
     def calling(self, work: Callable[[Acting], dict[str, Any]]) -> Response:
@@ -162,7 +165,12 @@ class Frame:
         return jsonify(document)
 
 
-_WITHOUT_BODY: frozenset[str] = frozenset({"unlink", "dismiss", "accept_offer", "decline_offer"})
+_WITHOUT_BODY: frozenset[str] = frozenset(
+    {
+        *("unlink", "dismiss", "accept_offer", "decline_offer"),
+        *("remove_webhook", "enable_webhook", "rotate_webhook_secret", "test_webhook"),
+    }
+)
 _IDEMPOTENCY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",

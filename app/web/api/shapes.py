@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.linking.addresses import normalize
 from app.model import ItemKind, Level
+from app.outgoing_webhooks import LONGEST_URL
 from app.store.inbox import State
+from app.store.outgoing_webhooks import KINDS
 from app.web.paging import LONGEST_CURSOR
 
 LONGEST_QUERY = 200
@@ -104,6 +106,13 @@ class SearchIn(Closed):
     q: Text = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
     kind: ItemKind | None = None
     limit: int = Field(20, ge=1, le=50)
+
+
+class WebhookIn(Closed):
+    url: Text = Field(min_length=1, max_length=LONGEST_URL, description="An https address on the internet.")
+    kinds: list[Literal["conversation.linked", "conversation.unlinked", "conversation.needs_review"]] = Field(
+        min_length=1, max_length=len(KINDS)
+    )
 
 
 class ListIn(Closed):
@@ -409,3 +418,50 @@ class Accounts(BaseModel):
 
 class Traced(BaseModel):
     conversations: list[Explained]
+
+
+class WebhookOut(BaseModel):
+    """A team's webhook. The secret is told when it is made or changed, once; in a repeated answer it is null."""
+
+    id: str
+    url: str
+    kinds: list[str]
+    state: Literal["live", "disabled"]
+    state_reason: str = Field(description="Why it is off: gone, unreachable, no_administrator.")
+    created_at: str
+    delivered_at: str | None = Field(description="When it was last told something.")
+
+
+class WebhookMade(WebhookOut):
+    secret: str | None
+
+
+class Webhooks(BaseModel):
+    webhooks: list[WebhookOut]
+
+
+class WebhookRemoved(BaseModel):
+    outcome: str
+
+
+class WebhookTested(BaseModel):
+    delivery: str
+
+
+class DeliveryOut(BaseModel):
+    """What a webhook was or will be told."""
+
+    id: str = Field(description="The `webhook-id` it is sent with.")
+    kind: str
+    conversation: str | None
+    at: str
+    state: Literal["pending", "delivered", "dropped", "failed"]
+    attempts: int
+    answer: str = Field(description="The status of the last answer, not_reached or refused.")
+    next_at: str | None
+
+
+class Deliveries(BaseModel):
+    """The last 50, newest first; what was settled is kept for a week."""
+
+    deliveries: list[DeliveryOut]

@@ -24,6 +24,7 @@ from app.store.secrets import SecretBox
 from app.web.application import application
 from tests.integration.building import Office, northwind
 from tests.integration.web.program import Program
+from tests.integration.web.target import Target
 
 ORIGIN = "https://threadlink.test"
 
@@ -131,7 +132,7 @@ def installation(
 ) -> Installation:
     settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
-    return Installation(settings, database, box, clock, {"gmail": mail}, open_crm)  # type: ignore[dict-item]  # a part of it
+    return Installation(settings, database, box, clock, {"gmail": mail}, open_crm, webhooks=Target())  # type: ignore[dict-item]  # a part of it
 
 
 @pytest.fixture

@@ -182,6 +182,8 @@ def test_the_address_that_was_looked_at_is_the_one_connected_to(
         "fc00::1",
         "::ffff:10.0.0.1",
         "2002:0a00:0001::",
+        "64:ff9b::10.0.0.1",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
         "ff02::1",
     ],
 )
@@ -189,7 +191,9 @@ def test_an_address_inside_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]
+)
 def test_an_address_outside_is_public(address: str) -> None:
     assert is_public(address)
 
