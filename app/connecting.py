@@ -2,7 +2,8 @@
 
 The page that shows this is web/connect.py. A link belongs to the browser that first used its button, a state belongs to
 that browser and one provider, and a mailbox that is not the member's own is confirmed before it becomes an account: so
-nobody attaches somebody else's mailbox to a team (threats.md W6, W8).
+nobody attaches somebody else's mailbox to a team (threats.md W6, W8). What a member starts on a page
+belongs to that session.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.accounts import audit, check_plan, current_team, is_read_by_others
-from app.errors import Conflict, NotFound, ProviderError
+from app.errors import Conflict, NotAllowed, NotFound, ProviderError
 from app.installation import Installation
 from app.linking.addresses import normalize
-from app.model import Account, AccountKind, Member
+from app.model import Account, AccountKind, Level, Member
 from app.ports import ConnectedMailbox, LockedCredentials, Mailbox, SharedMailConnector
 from app.store import accounts, connect_requests, lookups, queue, teams
 from app.store.connect_requests import ConnectRequest
@@ -36,6 +37,11 @@ class Invitation:
 
     url: str
     expires_at: datetime
+
+    @property
+    def token(self) -> str:
+        """What names the link."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,9 @@ class Connected:
     """The mailbox is an account now."""
 
     team: Team
+    member: Member
     address: str
+    kind: AccountKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ def invite(
     address: str = "",
     collaborators: Collection[int] = (),
     history_from: datetime | None = None,
+    visibility: Level = "full",
 ) -> Invitation:
     """Make a link with which `member` connects a mailbox; it is valid once and for an hour.
 
@@ -102,6 +111,7 @@ def invite(
             collaborators=collaborators,
             history_from=history_from,
             expires_at=now + LINK_LIFETIME,
+            visibility=visibility,
         )
     return Invitation(f"{installation.settings.public_base_url}/connect/{token}", now + LINK_LIFETIME)
 
@@ -143,16 +153,52 @@ def start_consent(installation: Installation, token: str, browser: str, *, auto_
     return authorization.url
 
 
+def start_here(
+    installation: Installation,
+    team_id: int,
+    member: Member,
+    session: str,
+    provider: str,
+    *,
+    auto_link: bool,
+    kind: AccountKind = "personal",
+    address: str = "",
+    collaborators: Collection[int] = (),
+    history_from: datetime | None = None,
+    visibility: Level = "full",
+) -> str:
+    """Let a signed-in member connect a mailbox at once; return the provider's page. The way back asks for `session`.
+
+    Raises NotAllowed (not_administrator) for a team account, and what invite() and start_consent() raise.
+    """
+    if kind == "team" and member.role != "admin":
+        raise NotAllowed("not_administrator")
+    invitation = invite(
+        installation,
+        team_id,
+        member,
+        provider,
+        kind=kind,
+        address=address,
+        collaborators=collaborators,
+        history_from=history_from,
+        visibility=visibility,
+    )
+    return start_consent(installation, invitation.token, session, auto_link=auto_link)
+
+
 def finish_consent(
-    installation: Installation, provider: str, args: Mapping[str, str], browser: str
+    installation: Installation, provider: str, args: Mapping[str, str], *browser: str
 ) -> Connected | Unconfirmed:
     """Take what the browser brought back from the provider and make the account, or ask which mailbox was meant.
+
+    `browser` are its cookies, by one of which the consent was started.
 
     Raises NotFound for a state that is not this browser's or not this provider's, Conflict (plan_required,
     address_in_use, other_mailbox), and the connector's ProviderError.
     """
     with team_of_link(installation, state_hash=hashed(args.get("state", ""))) as (connection, team_id):
-        opened = taken(connection, installation, provider, args.get("state", ""), browser)
+        opened = taken(connection, installation, provider, args.get("state", ""), *browser)
     kept = unseal(installation, team_id, opened.request)
     connected = installation.mail[provider].connect(redirect_uri(installation, provider), args, kept)
     if _is_own(opened.member, connected.address):
@@ -168,10 +214,10 @@ def finish_consent(
     return Unconfirmed(opened.team, opened.member, connected.address, state)
 
 
-def confirm(installation: Installation, provider: str, state: str, browser: str, *, meant: bool) -> Connected | None:
+def confirm(installation: Installation, provider: str, state: str, *browser: str, meant: bool) -> Connected | None:
     """Make the account of a mailbox that was asked about; None when it was not meant and the consent is given back."""
     with team_of_link(installation, state_hash=hashed(state)) as (connection, team_id):
-        opened = taken(connection, installation, provider, state, browser)
+        opened = taken(connection, installation, provider, state, *browser)
     connected = ConnectedMailbox(**unseal(installation, team_id, opened.request))
     if meant:
         return _admit(installation, team_id, opened, connected)
@@ -203,7 +249,7 @@ def _admit(installation: Installation, team_id: int, opened: OpenedLink, connect
     except Conflict:
         _give_back(installation, opened.request.provider, team_id, connected)
         raise
-    return Connected(opened.team, connected.address)
+    return Connected(opened.team, opened.member, connected.address, opened.request.kind)
 
 
 def _store(
@@ -229,6 +275,7 @@ def _store(
             history_from=request.history_from,
             now=now,
             collaborators=request.collaborators,
+            visibility=request.visibility,
         )
     else:
         account_id = known.id
@@ -271,13 +318,15 @@ def team_of_link(installation: Installation, **known_by: bytes) -> Iterator[tupl
         yield connection, team_id
 
 
-def taken(connection: sa.Connection, installation: Installation, provider: str, state: str, browser: str) -> OpenedLink:
-    """Use up a state, once, for its provider and its browser. Raises NotFound."""
+def taken(
+    connection: sa.Connection, installation: Installation, provider: str, state: str, *browser: str
+) -> OpenedLink:
+    """Use up a state, once, for its provider and its browser, known by one of its cookies. Raises NotFound."""
     request = connect_requests.take(
         connection,
         provider=provider,
         state_hash=hashed(state),
-        browser_hash=hashed(browser),
+        browser_hashes=[hashed(cookie) for cookie in browser if cookie],
         now=installation.clock.now(),
     )
     if request is None:

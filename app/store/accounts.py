@@ -67,6 +67,14 @@ def account_by_address(connection: sa.Connection, address: str) -> Account | Non
     return _account(row) if row else None
 
 
+def account_by_public_id(connection: sa.Connection, public_id: str) -> Account | None:
+    """Return the account with this public id, a uuid."""
+    row = connection.execute(
+        sa.text(f"{_SELECT} WHERE a.public_id = CAST(:public_id AS uuid)"), {"public_id": public_id}
+    ).one_or_none()
+    return _account(row) if row else None
+
+
 def matching(connection: sa.Connection, provider: str, connected: ConnectedMailbox) -> Account | None:
     """Return the account that has the address or is the mailbox. Raises Conflict when those are two accounts."""
     rows = connection.execute(
@@ -187,16 +195,21 @@ def add(
         sa.text("INSERT INTO hint (team_id, account_id) VALUES (:team_id, :account_id)"),
         {"team_id": team_id, "account_id": account_id},
     )
+    _add_collaborators(connection, team_id, account_id, collaborators)
+    return account_id
+
+
+def _add_collaborators(connection: sa.Connection, team_id: int, account_id: int, member_ids: Collection[int]) -> None:
     connection.execute(
         sa.text(
             """
             INSERT INTO account_collaborator (team_id, account_id, member_id)
             SELECT :team_id, :account_id, member_id FROM unnest(CAST(:members AS bigint[])) AS member_id
+            ON CONFLICT DO NOTHING
             """
         ),
-        {"team_id": team_id, "account_id": account_id, "members": sorted(collaborators)},
+        {"team_id": team_id, "account_id": account_id, "members": sorted(member_ids)},
     )
-    return account_id
 
 
 def may_become(state: str, new: AccountState) -> bool:
@@ -322,6 +335,15 @@ def set_visibility(connection: sa.Connection, account_id: int, visibility: Level
     )
 
 
+def set_collaborators(connection: sa.Connection, account: Account, member_ids: Collection[int]) -> None:
+    """Replace who shares a team account."""
+    connection.execute(
+        sa.text("DELETE FROM account_collaborator WHERE account_id = :id AND member_id <> ALL(:members)"),
+        {"id": account.id, "members": sorted(member_ids)},
+    )
+    _add_collaborators(connection, account.team_id, account.id, member_ids)
+
+
 def set_own_addresses(connection: sa.Connection, account_id: int, addresses: Collection[str]) -> bool:
     """Store the addresses a mailbox sends and receives as, its main one always among them."""
     return _changed(
@@ -367,6 +389,11 @@ def retire(connection: sa.Connection, account_id: int) -> None:
         ),
         {"id": account_id},
     )
+
+
+def is_retired(account: Account) -> bool:
+    """Say whether an account was ended and its address freed for another one."""
+    return account.mailbox.endswith(f" (ended {account.public_id})")
 
 
 def delete(connection: sa.Connection, account_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""One-time links that connect a mailbox: made on the command line, bound to the browser that opens them.
+"""One-time links that connect a mailbox: made on the command line or a page, bound to the browser that opens them.
 
 Tokens, states and browser cookies are stored as hashes only. What an authorization needs until the browser comes back
 (`kept`) is sealed by the caller.
@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.model import AccountKind
+from app.model import AccountKind, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,11 @@ class ConnectRequest:
     collaborators: tuple[int, ...]
     auto_link: bool
     history_from: datetime | None
+    visibility: Level
     kept: bytes | None
 
 
-_COLUMNS = "id, member_id, provider, kind, address, collaborators, auto_link, history_from, kept"
+_COLUMNS = "id, member_id, provider, kind, address, collaborators, auto_link, history_from, visibility, kept"
 _USABLE = "used_at IS NULL AND expires_at > :now"
 
 
@@ -47,15 +48,16 @@ def add(
     collaborators: Collection[int],
     history_from: datetime | None,
     expires_at: datetime,
+    visibility: Level = "full",
 ) -> int:
     """Store a link that is about to be handed out, and return its id."""
     request_id: int = connection.execute(
         sa.text(
             """
             INSERT INTO connect_request (team_id, token_hash, member_id, provider, kind, address, collaborators,
-                                         history_from, expires_at)
+                                         history_from, expires_at, visibility)
             VALUES (:team_id, :token_hash, :member_id, :provider, :kind, :address, CAST(:collaborators AS bigint[]),
-                    :history_from, :expires_at)
+                    :history_from, :expires_at, :visibility)
             RETURNING id
             """
         ),
@@ -69,6 +71,7 @@ def add(
             "collaborators": sorted(collaborators),
             "history_from": history_from,
             "expires_at": expires_at,
+            "visibility": visibility,
         },
     ).scalar_one()
     return request_id
@@ -117,17 +120,17 @@ def start(
 
 
 def take(
-    connection: sa.Connection, *, provider: str, state_hash: bytes, browser_hash: bytes, now: datetime
+    connection: sa.Connection, *, provider: str, state_hash: bytes, browser_hashes: Collection[bytes], now: datetime
 ) -> ConnectRequest | None:
-    """Use up a state: only once, only for the browser and the provider it was made for."""
+    """Use up a state: only once, only for the provider and the browser it was made for, by one of its cookies."""
     return _request(
         connection,
         f"""
         UPDATE connect_request SET state_hash = NULL
-        WHERE state_hash = :state_hash AND browser_hash = :browser_hash AND provider = :provider AND {_USABLE}
+        WHERE state_hash = :state_hash AND browser_hash = ANY(:browser_hashes) AND provider = :provider AND {_USABLE}
         RETURNING {_COLUMNS}
         """,
-        {"state_hash": state_hash, "browser_hash": browser_hash, "provider": provider, "now": now},
+        {"state_hash": state_hash, "browser_hashes": list(browser_hashes), "provider": provider, "now": now},
     )
 
 
@@ -160,5 +163,6 @@ def _request(connection: sa.Connection, sql: str, parameters: dict[str, Any]) ->
         collaborators=tuple(row.collaborators),
         auto_link=row.auto_link,
         history_from=row.history_from,
+        visibility=row.visibility,
         kept=row.kept,
     )

@@ -138,6 +138,26 @@ def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple
     return [row.id for row in rows]
 
 
+def want_notes_of_account(connection: sa.Connection, account_id: int) -> None:
+    """Ask for the notes of every linked conversation that an account has a copy of; the schedule enqueues them."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE crm_write w SET wanted = w.wanted + 1, attempts = 0, next_at = NULL, error = '',
+              state = CASE WHEN w.state IN ('intended', 'parked') THEN 'intended' ELSE 'wanted' END
+            FROM link l
+            WHERE l.team_id = w.team_id AND l.conversation_id = w.conversation_id AND l.is_primary
+              AND l.removed_at IS NULL AND l.crm_connection_id = w.crm_connection_id AND l.kind = w.kind
+              AND l.external_id = w.external_id
+              AND EXISTS (SELECT FROM message m JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
+                          WHERE m.team_id = w.team_id AND m.conversation_id = w.conversation_id
+                            AND c.account_id = :account_id)
+            """
+        ),
+        {"account_id": account_id},
+    )
+
+
 def notes_of(connection: sa.Connection, conversation_ids: Sequence[int]) -> list[CrmWrite]:
     """Return every note row of these conversations, oldest first."""
     rows = connection.execute(

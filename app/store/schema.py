@@ -196,6 +196,7 @@ connect_request = sa.Table(
     sa.Column("kept", BYTEA),
     sa.Column("expires_at", Time, nullable=False),
     sa.Column("used_at", Time),
+    _text("visibility", "full"),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "token_hash"),
     _to("member", "member_id"),

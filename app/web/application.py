@@ -39,6 +39,7 @@ from app.web import (
     connect,
     connect_crm,
     conversation,
+    email_sync,
     health,
     inbox,
     members,
@@ -89,10 +90,10 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
     if "webhooks" in parts:
         flask.register_blueprint(webhooks.blueprint(installation))
     if "pages" in parts:
-        flask.register_blueprint(connect.blueprint(installation))
+        browser = Browser(installation)
+        flask.register_blueprint(connect.blueprint(installation, browser))
         flask.register_blueprint(connect_crm.blueprint(installation))
         flask.register_blueprint(api.blueprint(installation))
-        browser = Browser(installation)
         flask.register_blueprint(browser.blueprint())
         flask.register_blueprint(openid.blueprint(installation, browser))
         flask.register_blueprint(members.blueprint(installation, browser))
@@ -101,6 +102,8 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
+        flask.register_blueprint(email_sync.blueprint(installation, browser))
+        flask.register_blueprint(email_sync.changes(installation, browser))
     if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=chosen.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]  # Flask's own way
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))

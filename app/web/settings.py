@@ -1,18 +1,15 @@
-"""Pages beside the inbox: a member's preferences and accounts, an item with its history, and the doctor."""
+"""Pages beside the inbox: a member's preferences, an item with its history, and the doctor."""
 
 from __future__ import annotations
-
-from uuid import UUID
 
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import accounts, doctor, inbox, preferences
+from app import doctor, inbox, preferences
 from app.errors import NotFound
 from app.installation import Installation
 from app.model import Preferences
 from app.store import crm
-from app.store.account_health import AccountHealth, health_of_accounts
 from app.web.member_page import LONGEST_QUERY, member_page
 from app.web.settings_frame import PREFERENCES_PAGES, SETTINGS_PAGES, administrators_only, settings_page
 from app.web.signed_in import Browser, who
@@ -48,27 +45,6 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             preferences.set_preferences(connection, who().member, chosen)
         return redirect("/preferences?done=saved", 303)
 
-    @pages.get("/preferences/email-sync")
-    @browser.members_only
-    def show_accounts() -> Response:
-        with database.for_team(who().team.id) as connection:
-            known = health_of_accounts(connection)
-        own = [health for health in known if _is_of(health)]
-        others = [health for health in known if not _is_of(health)] if who().member.role == "admin" else []
-        return settings_page("accounts.html", own=own, others=others, states=doctor.STATES)
-
-    @pages.post("/preferences/email-sync/<uuid:account>")
-    @browser.members_only
-    def switch(account: UUID) -> WerkzeugResponse:
-        is_on = request.form.get("auto_link") == "on"
-        with database.for_team(who().team.id) as connection:
-            own = (health.account for health in health_of_accounts(connection) if _is_of(health))
-            found = next((each for each in own if each.public_id == str(account)), None)
-            if found is None:
-                raise NotFound
-            accounts.set_auto_link(connection, who().member, found.address, is_on, installation.clock.now())
-        return redirect(f"/preferences/email-sync?done={'auto_on' if is_on else 'auto_off'}", 303)
-
     @pages.get("/items/<kind>/<path:external_id>")
     @browser.members_only
     def show_item(kind: str, external_id: str) -> Response:
@@ -89,8 +65,3 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         return member_page("doctor.html", found=found, findings=findings)
 
     return pages
-
-
-def _is_of(health: AccountHealth) -> bool:
-    member = who().member
-    return health.account.owner_id == member.id or member.id in health.account.collaborator_ids

@@ -18,7 +18,10 @@ PREFERENCES_PAGES = (
     ("/preferences/sign-in", "signing_in"),
     ("/preferences/keys", "keys"),
 )
-SETTINGS_PAGES = (("/settings/members", "members"),)
+SETTINGS_PAGES = (
+    ("/settings/members", "members"),
+    ("/settings/accounts", "team_accounts"),
+)
 
 
 def settings_page(template: str, **shown: object) -> Response:

@@ -30,6 +30,12 @@ class Browser:
         self._cookie = "__Host-threadlink-member" if self._is_https else "threadlink-member"
         self._consent = Consent(base)
 
+    @property
+    def session(self) -> str:
+        """The cookie of who is signed in, by which a consent is bound to the member who starts it; "" for nobody."""
+        cookie = request.cookies.get(self._cookie, "")
+        return cookie if signing_in.signed_in(self._installation, cookie) else ""
+
     def members_only(self, view: View) -> View:
         """Let only a member who is signed in to a view; a change must come from a page of ours."""
 

@@ -17,6 +17,7 @@ PAGES = [
     "/items/deal/rollout",
     "/preferences",
     "/preferences/email-sync",
+    "/settings/accounts",
     "/doctor?q=Prices",
     "/preferences/sign-in",
     "/preferences/keys",

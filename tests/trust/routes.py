@@ -115,6 +115,25 @@ ROUTES: Mapping[str, Ask] = {
     "GET /preferences/keys": Ask("/preferences/keys", shows_owner=True),
     "POST /preferences/keys": Ask("/preferences/keys", form={"name": "another"}),
     "POST /preferences/keys/<uuid:key>/revoke": Ask("/preferences/keys/{key}/revoke", form={}),
+    "POST /preferences/email-sync/connect": Ask("/preferences/email-sync/connect", form={"provider": "gmail"}),
+    "POST /preferences/email-sync/<uuid:account>/visibility": Ask(
+        "/preferences/email-sync/{account}/visibility", form={"visibility": "full"}
+    ),
+    "POST /preferences/email-sync/<uuid:account>/collaborators": Ask(
+        "/preferences/email-sync/{account}/collaborators", form={"member": "{member}"}
+    ),
+    "POST /preferences/email-sync/<uuid:account>/pause": Ask("/preferences/email-sync/{account}/pause", form={}),
+    "POST /preferences/email-sync/<uuid:account>/resume": Ask("/preferences/email-sync/{account}/resume", form={}),
+    "GET /preferences/email-sync/<uuid:account>/disconnect": Ask("/preferences/email-sync/{account}/disconnect"),
+    "POST /preferences/email-sync/<uuid:account>/disconnect": Ask(
+        "/preferences/email-sync/{account}/disconnect", form={"stored": "erase"}
+    ),
+    "GET /settings/accounts": Ask("/settings/accounts", access="administrators"),
+    "POST /settings/accounts/connect": Ask(
+        "/settings/accounts/connect",
+        form={"provider": "gmail", "address": "sales@elsewhere.test", "member": "{member}"},
+        access="administrators",
+    ),
     "GET /settings": Ask("/settings", access="administrators"),
     "GET /settings/members": Ask("/settings/members", access="administrators"),
     "POST /settings/members/invite": Ask(

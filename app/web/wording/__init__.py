@@ -6,11 +6,21 @@ from collections.abc import Mapping
 
 from flask import Request
 
-from app.web.wording import connecting, conversation, frame, inbox, members, problems, settings, signing_in
+from app.web.wording import (
+    connecting,
+    conversation,
+    email_accounts,
+    frame,
+    inbox,
+    members,
+    problems,
+    settings,
+    signing_in,
+)
 
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
-AREAS = (connecting, conversation, frame, inbox, members, problems, settings, signing_in)
+AREAS = (connecting, conversation, email_accounts, frame, inbox, members, problems, settings, signing_in)
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
 _WORDS: Mapping[str, Mapping[str, str]] = {

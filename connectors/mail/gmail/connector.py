@@ -176,6 +176,8 @@ class GmailConnector:
 
 def _missing(settings: GmailSettings) -> dict[str, str]:
     missing = {}
+    if not settings.client_id:
+        missing["connect"] = "GMAIL_CLIENT_ID is not set: no mailbox can be connected."
     if not settings.topic:
         missing["subscriptions"] = "GMAIL_TOPIC is not set: new mail is found by asking every few minutes."
     if settings.scopes == "metadata":

@@ -182,6 +182,8 @@ def _address(person: Mapping[str, Any]) -> str:
 
 def _missing(settings: GraphSettings) -> dict[str, str]:
     missing = {}
+    if not settings.client_id:
+        missing["connect"] = "GRAPH_CLIENT_ID is not set: no mailbox can be connected."
     if settings.notifications == "off":
         missing["subscriptions"] = "GRAPH_NOTIFICATIONS is off: new mail is found by asking every few minutes."
     if settings.scopes == "basic":

@@ -251,7 +251,7 @@ def start(connection: sa.Connection, request_id: int, browser: bytes = b"browser
 def take(
     connection: sa.Connection, provider: str = "gmail", state: bytes = b"state", browser: bytes = b"browser"
 ) -> connect_requests.ConnectRequest | None:
-    return connect_requests.take(connection, provider=provider, state_hash=state, browser_hash=browser, now=NOW)
+    return connect_requests.take(connection, provider=provider, state_hash=state, browser_hashes=[browser], now=NOW)
 
 
 def test_looking_at_a_link_does_not_use_it_up(database: Database, team_id: int, request_id: int) -> None:

@@ -1,0 +1,119 @@
+"""What the pages of e-mail accounts show a member: the own and shared ones, and to administrators all of the team's.
+
+Of somebody else's personal account an administrator is shown its health and nothing else (threats.md C12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app.accounts import LITE_PLAN, current_team
+from app.deciding import policy_of
+from app.doctor import STATES, account_findings
+from app.installation import Installation
+from app.model import Member
+from app.ports import MailConnector, SharedMailConnector
+from app.store import teams
+from app.store.account_health import AccountHealth, health_of_accounts
+from app.store.accounts import is_retired
+
+HISTORY_DAYS = (0, 7, 30, 90, 365)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A mail provider that a mailbox can be connected at, and what its connector can do."""
+
+    name: str
+    is_set_up: bool
+    is_shared_apart: bool  # a shared mailbox has a consent of its own, which its administrator gives
+    pushes: bool
+    reads_texts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAccount:
+    """An account and how it is doing; `troubles` are the doctor's codes beside the state's own."""
+
+    health: AccountHealth
+    troubles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccounts:
+    """What a member's page shows."""
+
+    personal: tuple[ShownAccount, ...]
+    shared: tuple[ShownAccount, ...]
+    blocked: tuple[str, ...]
+    providers: tuple[Provider, ...]
+    has_plan: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TeamAccounts:
+    """What the administrators' page shows; `members` are who may share an account, `owners` their names by id."""
+
+    team: tuple[ShownAccount, ...]
+    personal: tuple[ShownAccount, ...]
+    members: tuple[Member, ...]
+    owners: Mapping[int, str]
+    providers: tuple[Provider, ...]
+    has_plan: bool
+
+
+def own(installation: Installation, connection: sa.Connection, member: Member) -> OwnAccounts:
+    """Return a member's personal accounts, and the team accounts that the member shares."""
+    shown = _shown(installation, connection)
+    team = current_team(connection)
+    return OwnAccounts(
+        personal=tuple(each for each in shown if each.health.account.owner_id == member.id),
+        shared=tuple(each for each in shown if member.id in each.health.account.collaborator_ids),
+        blocked=tuple(sorted(policy_of(team.policy).blocklist)),
+        providers=providers(installation.mail),
+        has_plan=team.plan != LITE_PLAN,
+    )
+
+
+def of_team(installation: Installation, connection: sa.Connection) -> TeamAccounts:
+    """Return every account of the team, for an administrator."""
+    shown, members = _shown(installation, connection), teams.members(connection)
+    return TeamAccounts(
+        team=tuple(each for each in shown if each.health.account.kind == "team"),
+        personal=tuple(each for each in shown if each.health.account.kind == "personal"),
+        members=tuple(members),
+        owners={each.id: each.name for each in members},
+        providers=providers(installation.mail),
+        has_plan=current_team(connection).plan != LITE_PLAN,
+    )
+
+
+def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
+    """Say where mailboxes can be connected, by name."""
+    return tuple(
+        Provider(
+            name=name,
+            is_set_up="connect" not in connector.capabilities.missing,
+            is_shared_apart=isinstance(connector, SharedMailConnector),
+            pushes=connector.capabilities.subscriptions,
+            reads_texts="texts" not in connector.capabilities.missing,
+        )
+        for name, connector in sorted(mail.items())
+    )
+
+
+def _shown(installation: Installation, connection: sa.Connection) -> list[ShownAccount]:
+    now, poll_quiet_s = installation.clock.now(), installation.settings.poll_quiet_s
+    return [
+        ShownAccount(
+            health,
+            tuple(
+                finding.code for finding in account_findings(health, now, poll_quiet_s) if finding.code not in STATES
+            ),
+        )
+        for health in health_of_accounts(connection)
+        if not is_retired(health.account)
+    ]
