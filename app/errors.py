@@ -94,6 +94,14 @@ class InvalidRequest(RequestRefused):
         self.fields = list(fields)
 
 
+class TooManyRequests(RequestRefused):
+    """This was asked too often; `retry_after_s` says when it may be asked again."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too_many_requests")
+        self.retry_after_s = retry_after_s
+
+
 class CrmNotReached(RequestRefused):
     """The CRM did not answer a person's request; `is_open` says that it may have been done all the same."""
 

@@ -134,6 +134,36 @@ class Settings(BaseSettings):
         validation_alias="SIGN_IN_MICROSOFT_METADATA_URL",
         description="OpenID Connect metadata of Entra; your tenant's id for organizations lets in that tenant alone.",
     )
+    limit_requests: int = Field(
+        default=1200,
+        ge=1,
+        validation_alias="THREADLINK_LIMIT_REQUESTS",
+        description="Requests that one client address may make in a minute.",
+    )
+    limit_sign_ins: int = Field(
+        default=20,
+        ge=1,
+        validation_alias="THREADLINK_LIMIT_SIGN_INS",
+        description="Links for signing in or connecting that one client address may try in a minute.",
+    )
+    limit_writes: int = Field(
+        default=120,
+        ge=1,
+        validation_alias="THREADLINK_LIMIT_WRITES",
+        description="Changes that one member may make in a minute; a team, five times as many.",
+    )
+    limit_searches: int = Field(
+        default=60,
+        ge=1,
+        validation_alias="THREADLINK_LIMIT_SEARCHES",
+        description="Searches that one member may make in a minute; a team, five times as many.",
+    )
+    limit_heavy: int = Field(
+        default=20,
+        ge=1,
+        validation_alias="THREADLINK_LIMIT_HEAVY",
+        description="Look-ups of the doctor, replays and exports of one member in a minute; a team, five times.",
+    )
     webhook_allowed_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         validation_alias="THREADLINK_WEBHOOK_ALLOWED_URLS",

@@ -300,6 +300,11 @@ REFUSALS: dict[str, Text] = {
         "CRM'ye şu anda ulaşılamıyor. Daha sonra yeniden deneyin.",
         "try_again",
     ),
+    "too_many_requests": Text(
+        "That was too often. Wait a minute, then try again.",
+        "Çok sık denediniz. Bir dakika bekleyip yeniden deneyin.",
+        "try_again",
+    ),
     "crm_refused": Text(
         "The CRM did not accept this. Check what was entered, and what threadlink may do there.",
         "CRM bunu kabul etmedi. Girilenleri ve threadlink'in oradaki yetkilerini kontrol edin.",

@@ -29,6 +29,7 @@ from app.errors import (
     NotFound,
     RequestRefused,
     ThreadlinkError,
+    TooManyRequests,
     TransientError,
     Unsupported,
 )
@@ -42,6 +43,7 @@ from app.web import (
     email_sync,
     health,
     inbox,
+    limits,
     members,
     openid,
     original,
@@ -64,6 +66,7 @@ ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
     (NotFound, 404, ""),
     (Conflict, 409, ""),
     (CrmNotReached, 503, ""),
+    (TooManyRequests, 429, ""),
     (DatabaseUnreachable, 503, "database_unreachable"),
     (IssuerUnavailable, 503, "issuer_unavailable"),
     (TransientError, 503, "provider_unavailable"),
@@ -90,6 +93,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
     if "webhooks" in parts:
         flask.register_blueprint(webhooks.blueprint(installation))
     if "pages" in parts:
+        limits.limit(flask, chosen)
         browser = Browser(installation)
         flask.register_blueprint(connect.blueprint(installation, browser))
         flask.register_blueprint(connect_crm.blueprint(installation))
@@ -131,7 +135,7 @@ def _foreseen(error: ThreadlinkError) -> Response:
     for kind, status, reason in ANSWERS:
         if isinstance(error, RequestRefused) and isinstance(error, kind):
             fields = error.fields if isinstance(error, InvalidRequest) else None
-            wait_s = error.retry_after_s if isinstance(error, CrmNotReached) else None
+            wait_s = error.retry_after_s if isinstance(error, CrmNotReached | TooManyRequests) else None
             return _problem(status, error.reason, error.params, fields, retry_after_s=wait_s)
         if isinstance(error, kind):
             return _problem(status, reason)
@@ -164,6 +168,6 @@ def _problem(
         more = {"fields": fields} if fields else {}
         answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason, **more})
         answer.status_code, answer.mimetype = status, "application/problem+json"
-    if status == 503:
+    if status in (429, 503):
         answer.headers["Retry-After"] = str(math.ceil(retry_after_s or ASK_AGAIN_S))
     return answer

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import signing_in
 from app.installation import Installation
 from app.signing_in import SESSION_LIFETIME, SignedIn
+from app.web import limits
 from app.web.consent import Consent, page_of
 from app.web.wording import browser_locale
 
@@ -44,6 +45,7 @@ class Browser:
             who = signing_in.signed_in(self._installation, self.cookie)
             if who is None:
                 return redirect("/sign-in", 303)
+            limits.count_member(who.team.id, who.member.id)
             if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
             g.signed_in, g.now = who, self._installation.clock.now()

@@ -26,6 +26,7 @@ from app.errors import CrmNotReached, InvalidRequest, NotAllowed, PermanentError
 from app.installation import Installation
 from app.model import Member
 from app.store import api_keys
+from app.web import limits
 from app.web.api.shapes import Problem
 
 VERSION = "1"
@@ -68,7 +69,8 @@ class Frame:
         self, method: str, path: str, answer: type[pydantic.BaseModel], tag: str
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a view under /api/v1, validated and documented by the annotations of its parameters."""
-        codes = {"HTTP_200": answer, "HTTP_401": Problem, "HTTP_403": Problem, "HTTP_404": Problem, "HTTP_503": Problem}
+        codes = {"HTTP_200": answer, "HTTP_401": Problem, "HTTP_403": Problem, "HTTP_404": Problem, "HTTP_429": Problem}
+        codes["HTTP_503"] = Problem
         if method != "GET":
             codes |= {"HTTP_409": Problem, "HTTP_413": Problem}
 
@@ -150,6 +152,7 @@ class Frame:
         caller = caller_of(self.installation, text, self.installation.clock.now())
         if caller is None:
             raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+        limits.count_member(caller.team_id, caller.member.id)
         g.caller = caller
 
     def _document(self) -> Response:

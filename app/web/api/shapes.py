@@ -32,10 +32,11 @@ def _is_storable(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Let through what can be read: a name of blanks is none."""
-    if not any(map(str.isalnum, _is_storable(text))):
-        raise ValueError("must have a letter or a digit")
-    return " ".join(text.split())
+    """Return a name on one line: one of blanks is none."""
+    words = _is_storable(text).split()
+    if not words:
+        raise ValueError("must not be blank")
+    return " ".join(words)
 
 
 def _address(text: str) -> str:
@@ -53,7 +54,9 @@ ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CR
 
 Line = Annotated[
     str,
-    Field(min_length=1, max_length=LONGEST_NAME, json_schema_extra={"pattern": "[A-Za-z0-9]"}),
+    Field(
+        min_length=1, max_length=LONGEST_NAME, json_schema_extra={"pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"}
+    ),
     AfterValidator(_line),
 ]
 Address = Annotated[

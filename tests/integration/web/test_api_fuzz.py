@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,13 @@ def office(database: Database, team: Callable[..., int]) -> Office:
 @pytest.fixture
 def open_crm(office: Office) -> Callable[[object], Any]:
     return lambda _connection: office.crm
+
+
+@pytest.fixture
+def installation(installation: Installation) -> Installation:
+    """Let one member ask as often as a fuzzer does."""
+    often = dict.fromkeys(("limit_writes", "limit_searches", "limit_heavy"), 100_000)
+    return replace(installation, settings=installation.settings.model_copy(update=often))
 
 
 @pytest.fixture
