@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -154,21 +154,17 @@ def audit(
 
     `items` are those whose tombstones the action sets or removes.
     """
-    known = rows.dismissed_candidates(connection, [conversation.id]).get(conversation.id)
-    before = {
-        "tombstones": [
-            {
-                "ref": _ref_json(tombstone.ref),
-                "title": tombstone.title,
-                "member_name": tombstone.member_name,
-                "at": tombstone.at.isoformat(),
-            }
-            for tombstone in conversation.tombstones
-            if tombstone.ref in items
-        ],
-        "dismissed": None if known is None else sorted(known),
-        "visibility": conversation.visibility,
-    }
+    audit_all(connection, acting, action, [(conversation, detail, items)])
+
+
+def audit_all(
+    connection: sa.Connection,
+    acting: Acting,
+    action: str,
+    done: Sequence[tuple[Conversation, Mapping[str, Any], Collection[ItemRef]]],
+) -> None:
+    """Write for many conversations what audit() writes for one: (conversation, detail, items)."""
+    known = rows.dismissed_candidates(connection, [conversation.id for conversation, *_ in done])
     rows.audit(
         connection,
         acting.team_id,
@@ -179,27 +175,44 @@ def audit(
                 "action": action,
                 "conversation_id": conversation.id,
                 "batch_id": acting.batch_id,
-                "detail": {**detail, "items": [_ref_json(ref) for ref in items], "before": before},
+                "detail": {
+                    **detail,
+                    "items": [ref_json(ref) for ref in items],
+                    "before": _before(conversation, items, known.get(conversation.id)),
+                },
             }
+            for conversation, detail, items in done
         ],
     )
+
+
+def _before(conversation: Conversation, items: Collection[ItemRef], known: frozenset[str] | None) -> dict[str, Any]:
+    return {
+        "tombstones": [
+            {
+                "ref": ref_json(tombstone.ref),
+                "title": tombstone.title,
+                "member_name": tombstone.member_name,
+                "at": tombstone.at.isoformat(),
+            }
+            for tombstone in conversation.tombstones
+            if tombstone.ref in items
+        ],
+        "dismissed": None if known is None else sorted(known),
+        "visibility": conversation.visibility,
+    }
 
 
 def restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> None:
     """Put what an audited action changed back to what stood before it: tombstones, dismissal, visibility."""
     before = entry.detail["before"]
     for ref in entry.detail["items"]:
-        rows.unbury(connection, entry.conversation_id, ItemRef(**ref))
-    rows.bury(
-        connection,
-        acting.team_id,
-        entry.conversation_id,
-        [
-            Tombstone(ItemRef(**t["ref"]), t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
-            for t in before["tombstones"]
-        ],
-        None,
+        rows.unbury(connection, [entry.conversation_id], ItemRef(**ref))
+    stones = (
+        Tombstone(ItemRef(**t["ref"]), t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
+        for t in before["tombstones"]
     )
+    rows.bury(connection, acting.team_id, [(entry.conversation_id, stone) for stone in stones], None)
     if entry.action in ("link", "dismiss"):
         rows.undismiss(connection, [entry.conversation_id])
         if before["dismissed"] is not None:
@@ -217,5 +230,6 @@ def write_visibility(connection: sa.Connection, conversation_id: int, level: Lev
     )
 
 
-def _ref_json(ref: ItemRef) -> dict[str, Any]:
+def ref_json(ref: ItemRef) -> dict[str, Any]:
+    """Return a record's name as the fields of an ItemRef."""
     return {"kind": ref.kind, "external_id": ref.external_id, "connection_id": ref.connection_id}

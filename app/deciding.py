@@ -22,6 +22,7 @@ from app.model import (
     DecisionInput,
     Item,
     ItemRef,
+    Origin,
     Ours,
     Person,
     Policy,
@@ -128,16 +129,21 @@ def decide_all(
         [(g.conversation.id, digest(g), decision) for g, decision in decided if g.conversation.id not in stays],
         now,
     )
-    persons = {person for given, _ in decided for person in given.persons}
     apply_decisions(
         connection,
         team_id,
         [(g.conversation, decision, (stays | stored)[g.conversation.id]) for g, decision in decided],
-        {person.organization: person.organization_name for person in persons if person.organization},
-        {person.ref: person.name for person in persons},
+        *names_of([given for given, _ in decided]),
         now,
     )
     inbox.refresh(connection, [conversation.id for conversation in conversations])
+
+
+def names_of(given: Collection[DecisionInput]) -> tuple[dict[ItemRef, str], dict[ItemRef, str]]:
+    """Return what the organizations and the persons of these inputs are called."""
+    persons = {person for each in given for person in each.persons}
+    organizations = {person.organization: person.organization_name for person in persons if person.organization}
+    return organizations, {person.ref: person.name for person in persons}
 
 
 def record_only(connection: sa.Connection, team_id: int, conversations: Sequence[Conversation], now: datetime) -> None:
@@ -154,8 +160,15 @@ def apply_decisions(
     organizations: Mapping[ItemRef, str],
     persons: Mapping[ItemRef, str],
     now: datetime,
+    *,
+    origin: Origin = "automatic",
+    made_by: int | None = None,
+    batch_id: str | None = None,
 ) -> None:
-    """Relate the people, link what was decided, and ask for the notes of linked conversations to be looked at."""
+    """Relate the people, link what was decided, and ask for the notes of linked conversations to be looked at.
+
+    Who had the rules run over earlier mail is named by `made_by`, and what that did is taken back by `batch_id`.
+    """
     new: list[link_rows.NewLink] = []
     notes: set[tuple[int, ItemRef]] = set()
     for conversation, decision, decision_id in decided:
@@ -173,9 +186,11 @@ def apply_decisions(
                     decision.item,
                     decision.item_title,
                     True,
-                    "automatic",
+                    origin,
                     now,
+                    made_by=made_by,
                     decision_id=decision_id,
+                    batch_id=batch_id,
                 )
             )
             notes.add((conversation.id, decision.item))

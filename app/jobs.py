@@ -14,7 +14,7 @@ import procrastinate
 import sqlalchemy as sa
 import structlog
 
-from app import crm_calls, outgoing_webhooks, subscriptions, sync, writes
+from app import crm_calls, outgoing_webhooks, subscriptions, sync, work, writes
 from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
@@ -23,6 +23,7 @@ from app.errors import (
     Conflict,
     CrmRests,
     CursorExpired,
+    DatabaseUnreachable,
     Gone,
     MailboxUnavailable,
     NotFound,
@@ -81,19 +82,19 @@ ACTIONS: Mapping[type[ProviderError], Action] = {
 def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     """Register every task on a fresh app, under the names that store.queue enqueues."""
 
-    def of_account(work: Callable[[Installation, int, int], None]) -> None:
-        @app.task(name=work.__name__, retry=RETRY)
+    def of_account(run: Callable[[Installation, int, int], None]) -> None:
+        @app.task(name=run.__name__, retry=RETRY)
         def task(team_id: int, account_id: int) -> None:
-            work(installation, team_id, account_id)
+            run(installation, team_id, account_id)
 
-    def scheduled(cron: str, work: Callable[[Installation], None]) -> None:
+    def scheduled(cron: str, run: Callable[[Installation], None]) -> None:
         @app.periodic(cron=cron)
-        @app.task(name=work.__name__)
+        @app.task(name=run.__name__)
         def task(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
-            work(installation)
+            run(installation)
 
-    for work in (sync_account, wake_account, renew_subscription, audit_account):
-        of_account(work)
+    for task_of_account in (sync_account, wake_account, renew_subscription, audit_account):
+        of_account(task_of_account)
 
     @app.task(name="crm_write", retry=RETRY)
     def write(team_id: int, write_id: int) -> None:
@@ -111,8 +112,14 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     def deliver(team_id: int, webhook_id: int) -> None:
         outgoing_webhooks.deliver(installation, team_id, webhook_id)
 
+
+    @app.task(name="do_work", retry=RETRY)
+    def work_on(team_id: int, work_id: int) -> None:
+        do_work(installation, team_id, work_id)
+
     scheduled("* * * * *", poll_quiet)
     scheduled("* * * * *", write_due)
+    scheduled("* * * * *", work_due)
     scheduled("* * * * *", refresh_mirrors)
     scheduled("* * * * *", deliver_due_webhooks)
     scheduled("23 * * * *", subscribe_crms)
@@ -257,6 +264,21 @@ def subscribe_crm(installation: Installation, team_id: int, connection_id: int) 
             crm_connections.subscribed(connection, connection_id, installation.clock.now())
 
 
+# --- what a member asked to be done to many conversations ---
+
+
+def do_work(installation: Installation, team_id: int, work_id: int) -> None:
+    """Go on with a piece of work to its end; what nobody foresaw ends it, so that its member is told."""
+    try:
+        work.run(installation, team_id, work_id)
+    except (DatabaseUnreachable, sa.exc.DBAPIError):  # somebody holds a lock, or the server restarts: tried again
+        raise
+    except Exception:
+        with installation.database.for_team(team_id) as connection:
+            work.stop(connection, work_id, installation.clock.now())
+        raise
+
+
 # --- schedules ---
 
 
@@ -309,6 +331,13 @@ def deliver_due_webhooks(installation: Installation) -> None:
     with installation.database.without_team() as connection:
         due = lookups.due_webhooks(connection, installation.clock.now(), SCHEDULE_LIMIT)
         queue.defer(connection, "deliver_webhook", [webhook_rows.job(*each) for each in due])
+
+
+def work_due(installation: Installation) -> None:
+    """Enqueue the long work that no job looks after."""
+    with installation.database.without_team() as connection:
+        due = lookups.due_work(connection, SCHEDULE_LIMIT)
+        queue.defer(connection, "do_work", [work.job(team_id, work_id) for team_id, work_id in due])
 
 
 def audit_windows(installation: Installation) -> None:

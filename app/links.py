@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import ingest
-from app.acting import Acting, Seen, audit, lock_and_see, owned_by, restore, see, seen_by, write_visibility
+from app.acting import Acting, Seen, audit, audit_all, lock_and_see, owned_by, restore, see, seen_by, write_visibility
 from app.deciding import counterparts_digest, inputs, record_only, surroundings, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
 from app.linking.authenticity import message_verdict
@@ -23,13 +23,29 @@ from app.linking.blocks import load as load_blocks
 from app.linking.decide import decide
 from app.linking.search import words_of
 from app.model import ITEM_KINDS, Conversation, Item, ItemRef, Level, Link, Message, Tombstone
-from app.store import conversations, inbox, merges, messages, mirror
+from app.store import conversations, inbox, merges, messages, mirror, work
 from app.store import links as rows
 from app.store.mirror import Changed
 
 __all__ = [
-    "Acting", "BulkResult", "Seen", "bulk_link", "dismiss", "dismissed", "follow_items", "link", "see",
-    "set_visibility", "trust_sender", "undo", "undo_merge", "unlink",
+    "Acting",
+    "BulkResult",
+    "Elsewhere",
+    "Seen",
+    "bulk_link",
+    "conversations_of_batch",
+    "dismiss",
+    "dismissed",
+    "follow_items",
+    "foresee",
+    "item_to_link",
+    "link",
+    "see",
+    "set_visibility",
+    "trust_sender",
+    "undo",
+    "undo_merge",
+    "unlink",
 ]  # fmt: skip
 
 # What people did since that leaves nothing of an action to take back.
@@ -39,6 +55,17 @@ _OVERTAKEN_BY: Mapping[str, frozenset[str]] = {
     "dismiss": frozenset({"dismiss"}),
     "set_visibility": frozenset({"set_visibility"}),
 }
+
+
+Elsewhere = Literal["skip", "move"]  # what becomes of conversations that are linked to another item (S13)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a bulk link would meet in a conversation: why it would be refused, what it is linked to."""
+
+    refusal: RequestRefused | None
+    linked_to: Link | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +85,9 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
 
     Raises NotFound, NotAllowed (not_owner), Conflict (item_deleted, already_linked: ask, then call with `move`).
     """
-    item = _item(connection, acting, ref)
+    item = item_to_link(connection, acting, ref)
     seen = seen_by(connection, acting, conversation_id)
-    refusal = _link_one(connection, acting, seen, item, move=move)
+    refusal = _link_all(connection, acting, [seen], item, move=move).get(conversation_id)
     if refusal is not None:
         raise refusal
 
@@ -71,23 +98,34 @@ def bulk_link(
     conversation_ids: Sequence[int],
     ref: ItemRef,
     *,
-    elsewhere: Literal["skip", "move"] = "skip",
+    elsewhere: Elsewhere = "skip",
 ) -> BulkResult:
-    """Link many conversations to one item as one batch; each one refused is listed with its reason."""
-    item = _item(connection, acting, ref)
+    """Link many conversations to one item as one batch; each one refused is listed with its reason.
+
+    As many queries as for one. Raises NotFound (item_unknown), Conflict (item_deleted, kind_not_linkable).
+    """
+    item = item_to_link(connection, acting, ref)
     seen = lock_and_see(connection, acting, conversation_ids)
-    linked: list[int] = []
-    not_linked: dict[int, str] = {}
-    for conversation_id in dict.fromkeys(conversation_ids):
-        if conversation_id not in seen:
-            not_linked[conversation_id] = "not_found"
-            continue
-        refusal = _link_one(connection, acting, seen[conversation_id], item, move=elsewhere == "move")
-        if refusal is None:
-            linked.append(conversation_id)
-        else:
-            not_linked[conversation_id] = refusal.reason
-    return BulkResult(acting.batch_id, tuple(linked), not_linked)
+    asked = list(dict.fromkeys(conversation_ids))
+    refusals = _link_all(
+        connection, acting, [seen[each] for each in asked if each in seen], item, move=elsewhere == "move"
+    )
+    not_linked = {
+        each: refusals[each].reason if each in seen else "not_found"
+        for each in asked
+        if each not in seen or each in refusals
+    }
+    return BulkResult(acting.batch_id, tuple(each for each in asked if each not in not_linked), not_linked)
+
+
+def foresee(
+    connection: sa.Connection, acting: Acting, conversation_ids: Collection[int], item: Item
+) -> dict[int, Foreseen]:
+    """Say what a bulk link would meet before it begins (S13); what the member may not see is left out."""
+    seen = see(connection, acting.member, conversation_ids)
+    return {
+        key: Foreseen(_refusal(each, item, move=True), each.conversation.primary_link) for key, each in seen.items()
+    }
 
 
 def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
@@ -99,7 +137,7 @@ def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
     primary = seen.conversation.primary_link
     if primary is None:
         raise Conflict("not_linked")
-    _take_off(connection, acting, seen.conversation, primary, why="unlinked")
+    _take_off(connection, acting, [(conversation_id, primary)], "unlinked")
     audit(connection, acting, "unlink", seen.conversation, {"item": str(primary.ref)}, [primary.ref])
     _record(connection, acting, [conversation_id])
 
@@ -131,16 +169,19 @@ def set_visibility(connection: sa.Connection, acting: Acting, conversation_id: i
         want_notes(connection, acting.team_id, {(conversation_id, primary.ref)})
 
 
-def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int]:
+def undo(connection: sa.Connection, acting: Acting, batch_id: str, *, only: Collection[int] | None = None) -> list[int]:
     """Take an action back: what it made ends, what it ended returns, and no tombstone is left (T4).
 
-    What somebody chose for a conversation after it stays. Returns the conversations on which it was taken back. Raises
-    NotFound for an unknown batch, NotAllowed (not_owner), Conflict (nothing_to_undo, changed_meanwhile).
+    What somebody chose for a conversation after it stays. With `only` it is taken back on these conversations alone.
+    Returns the conversations on which it was taken back. Raises NotFound for an unknown batch, NotAllowed (not_owner),
+    Conflict (nothing_to_undo, changed_meanwhile; work_running while the action is not at its end).
     """
+    if work.is_running(connection, batch_id):
+        raise Conflict("work_running")
     ingest.lock_team(connection, acting.team_id)
-    trail = rows.audited(connection, batch_id)
-    changed = rows.of_batch(connection, batch_id)
-    named = {entry.conversation_id for entry in trail} | {row.conversation_id for row in changed}
+    trail = [row for row in rows.audited(connection, batch_id) if only is None or row.conversation_id in only]
+    changed = [row for row in rows.of_batch(connection, batch_id) if only is None or row.conversation_id in only]
+    named = _named(trail, changed)
     seen = see(connection, acting.member, named)  # a conversation that was merged away meanwhile is not among them
     if not seen:
         raise NotFound
@@ -171,6 +212,11 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int]:
     touched = sorted({entry.conversation_id for entry in entries} | may_change)
     _settle(connection, acting, touched, _primary_refs(links_changed))
     return touched
+
+
+def conversations_of_batch(connection: sa.Connection, batch_id: str) -> list[int]:
+    """Return the conversations that an action changed."""
+    return sorted(_named(rows.audited(connection, batch_id), rows.of_batch(connection, batch_id)))
 
 
 def undo_merge(connection: sa.Connection, acting: Acting, conversation_id: int, merge_id: int) -> int:
@@ -211,7 +257,11 @@ def trust_sender(connection: sa.Connection, acting: Acting, conversation_id: int
     return ingest.place_again(connection, acting.team_id, message, acting.now)
 
 
-def _item(connection: sa.Connection, acting: Acting, ref: ItemRef) -> Item:
+def item_to_link(connection: sa.Connection, acting: Acting, ref: ItemRef) -> Item:
+    """Return the item that a conversation is to be linked to.
+
+    Raises NotFound (item_unknown), Conflict (item_deleted, kind_not_linkable).
+    """
     if ref.kind not in ITEM_KINDS:
         raise Conflict("kind_not_linkable", kind=ref.kind)
     item = mirror.item(connection, ref)
@@ -222,51 +272,73 @@ def _item(connection: sa.Connection, acting: Acting, ref: ItemRef) -> Item:
     return item
 
 
-def _link_one(
-    connection: sa.Connection, acting: Acting, seen: Seen, item: Item, *, move: bool
-) -> RequestRefused | None:
-    conversation = seen.conversation
+def _refusal(seen: Seen, item: Item, *, move: bool) -> RequestRefused | None:
     if not seen.may_link:
         return NotAllowed("not_owner")
-    primary = conversation.primary_link
+    primary = seen.conversation.primary_link
     if primary is not None and primary.ref == item.ref:
         return Conflict("already_linked", item=item.title, kind=item.ref.kind)
     if primary is not None and not move:
         return Conflict("already_linked", item=primary.title, kind=primary.ref.kind)
-    detail = {"item": str(item.ref), "moved": primary is not None}
-    audit(connection, acting, "link", conversation, detail, [item.ref, *([primary.ref] if primary else [])])
-    if primary is not None:
-        _take_off(connection, acting, conversation, primary, why="replaced")
-    rows.unbury(connection, conversation.id, item.ref)
-    rows.undismiss(connection, [conversation.id])
+    return None
+
+
+def _link_all(
+    connection: sa.Connection, acting: Acting, asked: Sequence[Seen], item: Item, *, move: bool
+) -> dict[int, RequestRefused]:
+    """Link those that may be linked; return why the others were not."""
+    found = {each.conversation.id: _refusal(each, item, move=move) for each in asked}
+    refusals = {key: refusal for key, refusal in found.items() if refusal is not None}
+    willing = [each for each in asked if each.conversation.id not in refusals]
+    ids = [each.conversation.id for each in willing]
+    moved = [(each.conversation, each.conversation.primary_link) for each in willing]
+    audit_all(
+        connection,
+        acting,
+        "link",
+        [
+            (
+                conversation,
+                {"item": str(item.ref), "moved": primary is not None},
+                [item.ref, *([primary.ref] if primary else [])],
+            )
+            for conversation, primary in moved
+        ],
+    )
+    _take_off(
+        connection, acting, [(conversation.id, primary) for conversation, primary in moved if primary], "replaced"
+    )
+    rows.unbury(connection, ids, item.ref)
+    rows.undismiss(connection, ids)
     rows.add(
         connection,
         acting.team_id,
         [
             rows.NewLink(
-                conversation.id,
+                each.conversation.id,
                 item.ref,
                 item.title,
                 True,
                 "manual",
                 acting.now,
                 made_by=acting.member.id,
-                counterparts=counterparts_digest(conversation, seen.ours),
+                counterparts=counterparts_digest(each.conversation, each.ours),
                 batch_id=acting.batch_id,
             )
+            for each in willing
         ],
     )
-    want_notes(connection, acting.team_id, {(conversation.id, item.ref)})
-    return None
+    want_notes(connection, acting.team_id, {(each, item.ref) for each in ids})
+    return refusals
 
 
-def _take_off(
-    connection: sa.Connection, acting: Acting, conversation: Conversation, primary: Link, *, why: str
-) -> None:
-    rows.remove(connection, [primary.id], why=why, at=acting.now, by=acting.member.id, batch_id=acting.batch_id)
-    tombstone = Tombstone(primary.ref, acting.member.name, acting.now, primary.title)
-    rows.bury(connection, acting.team_id, conversation.id, [tombstone], acting.member.id)
-    want_notes(connection, acting.team_id, {(conversation.id, primary.ref)})
+def _take_off(connection: sa.Connection, acting: Acting, ended: Collection[tuple[int, Link]], why: str) -> None:
+    """End primary links, (conversation, link), so that automatic linking does not put them back."""
+    ids = [link.id for _, link in ended]
+    rows.remove(connection, ids, why=why, at=acting.now, by=acting.member.id, batch_id=acting.batch_id)
+    stones = [(key, Tombstone(link.ref, acting.member.name, acting.now, link.title)) for key, link in ended]
+    rows.bury(connection, acting.team_id, stones, acting.member.id)
+    want_notes(connection, acting.team_id, {(key, link.ref) for key, link in ended})
 
 
 def _record(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> list[Conversation]:
@@ -298,6 +370,11 @@ def _placed_anew(conversation: Conversation) -> list[Message]:
     """Work out again how the messages of a conversation came in, and so who has which rights over it."""
     home = Home(conversation.id, conversation.namespace, conversation, conversation.links, conversation.tombstones)
     return [exported(node) for block in load_blocks(conversation, home).tree() for node in block.nodes]
+
+
+def _named(trail: Sequence[sa.Row[Any]], changed: Sequence[sa.Row[Any]]) -> set[int]:
+    """Return the conversations of a batch; a change of the policy names none."""
+    return {row.conversation_id for row in (*trail, *changed)} - {None}
 
 
 def _may_undo(seen: Seen, action: str) -> bool:

@@ -188,11 +188,10 @@ def remembered(connection: sa.Connection, digests: Collection[bytes]) -> dict[by
 def bury(
     connection: sa.Connection,
     team_id: int,
-    conversation_id: int,
-    tombstones: Sequence[Tombstone],
+    tombstones: Sequence[tuple[int, Tombstone]],
     member_id: int | None,
 ) -> None:
-    """Remember that a person took these items off the conversation."""
+    """Remember that a person took items off conversations: (conversation, tombstone)."""
     insert_rows(
         connection,
         schema.tombstone,
@@ -208,7 +207,7 @@ def bury(
                 "member_name": tombstone.member_name,
                 "at": tombstone.at,
             }
-            for tombstone in tombstones
+            for conversation_id, tombstone in tombstones
         ],
         on_conflict=(
             "(team_id, conversation_id, crm_connection_id, kind, external_id)"
@@ -241,16 +240,21 @@ def follow_tombstones(connection: sa.Connection, gone: ItemRef, into: ItemRef) -
     )
 
 
-def unbury(connection: sa.Connection, conversation_id: int, ref: ItemRef) -> None:
-    """Forget the tombstone of an item on the conversation."""
+def unbury(connection: sa.Connection, conversation_ids: Collection[int], ref: ItemRef) -> None:
+    """Forget the tombstones of an item on these conversations."""
     connection.execute(
         sa.text(
             """
-            DELETE FROM tombstone WHERE conversation_id = :id
+            DELETE FROM tombstone WHERE conversation_id = ANY(:ids)
               AND (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id)
             """
         ),
-        {"id": conversation_id, "kind": ref.kind, "external_id": ref.external_id, "connection_id": ref.connection_id},
+        {
+            "ids": sorted(conversation_ids),
+            "kind": ref.kind,
+            "external_id": ref.external_id,
+            "connection_id": ref.connection_id,
+        },
     )
 
 

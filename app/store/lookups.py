@@ -131,6 +131,11 @@ def due_webhooks(connection: sa.Connection, now: datetime, limit: int) -> list[t
     return _pairs(connection, "threadlink_due_webhooks(:now, :limit)", now=now, limit=limit)
 
 
+def due_work(connection: sa.Connection, limit: int) -> list[tuple[int, int]]:
+    """Return (team, work) of long work that is not at its end and that no job with lock `work:<id>` looks after."""
+    return _pairs(connection, "threadlink_due_work(:limit)", limit=limit)
+
+
 def due_mirrors(connection: sa.Connection, before: datetime, now: datetime, limit: int) -> list[tuple[int, int]]:
     """Return (team, connection) whose mirror was not refreshed since then, that may be asked now, and no job serves."""
     return _pairs(connection, "threadlink_due_mirrors(:before, :now, :limit)", before=before, now=now, limit=limit)

@@ -966,6 +966,52 @@ mirror_unknown = sa.Table(
     comment="Addresses that the CRM was asked about and knew nobody with.",
 )
 
+# --- long work ---
+
+work = sa.Table(
+    "work",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),  # who asked
+    _text("kind", None),
+    _text("state", None),
+    _text("reason"),  # why it stopped
+    sa.Column("request", JSONB, nullable=False, server_default=EMPTY_JSON),
+    sa.Column("batch_id", UUID(as_uuid=False), nullable=False),  # what it does is taken back by it
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("ended_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "batch_id"),
+    sa.CheckConstraint("kind in ('bulk_link','undo','replay','policy')", name="kind"),
+    sa.CheckConstraint("state in ('looking','ready','doing','done','stopped')", name="state"),
+    _to("member", "member_id"),
+    sa.Index("ix_work_running", "team_id", "kind", postgresql_where=sa.text("state in ('looking','doing')")),
+    comment="What a member asked to be done to many conversations, and how far it is.",
+)
+
+work_entry = sa.Table(
+    "work_entry",
+    metadata,
+    _team(),
+    sa.Column("work_id", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("conversation_id", sa.BigInteger, nullable=False),
+    _text("state", "waiting"),
+    _text("reason"),  # a code: why it was refused
+    sa.Column("detail", JSONB, nullable=False, server_default=EMPTY_JSON),  # what a report found
+    sa.PrimaryKeyConstraint("team_id", "work_id", "position"),
+    sa.CheckConstraint("state in ('waiting','found','done','refused')", name="state"),
+    _to("work", "work_id"),
+    _to("conversation", "conversation_id"),
+    sa.Index("ix_work_entry_conversation", "team_id", "conversation_id"),
+    comment="The conversations of a piece of work, each with what became of it.",
+)
+
 # --- trail ---
 
 audit = sa.Table(

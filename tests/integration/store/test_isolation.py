@@ -35,10 +35,11 @@ def _row(table: sa.Table, ids: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(column: sa.Column[Any]) -> Any:
+    checked = {("work", "kind"): "undo", ("work", "state"): "done", ("inbox_entry", "state"): "linked"}
+    if (column.table.name, column.name) in checked:
+        return checked[column.table.name, column.name]
     if column.name == "kind":
         return "personal"
-    if (column.table.name, column.name) == ("inbox_entry", "state"):
-        return "linked"
     if isinstance(column.type, sa.Text):
         return "x"
     if isinstance(column.type, sa.DateTime):
