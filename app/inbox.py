@@ -120,6 +120,16 @@ def row_document(row: Row) -> dict[str, Any]:
     }
 
 
+def matching(connection: sa.Connection, member: Member, state: State | None, query: str, most: int) -> list[int]:
+    """Return every conversation of a listing, on all of its pages, newest first; at most so many."""
+    own = Reader.of(member, account_rows.accounts(connection)).account_ids
+    if query:
+        places = rows.search(connection, own, query_words(query), state, most)
+    else:
+        places = rows.page(connection, own, state, None, most)
+    return [place.conversation_id for place in places]
+
+
 @dataclass(frozen=True, slots=True)
 class ShownItem:
     """An item with what belongs to it, as far as the member may see: linked conversations, and those that could be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pydantic
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from app.acting import Acting
 from app.deciding import policy_of
 from app.errors import InvalidRequest, NotAllowed
+from app.linking.addresses import blocked_by, is_entry, normalize
 from app.model import Policy
 from app.store import links, teams
 
@@ -34,6 +35,8 @@ def read(given: Mapping[str, Any], base: Policy | None = None) -> Policy:
         ) from None
     if policy.max_counterparts < 1:
         raise InvalidRequest([{"field": "max_counterparts", "message": "must be at least 1"}])
+    if not all(map(is_entry, policy.blocklist)):
+        raise InvalidRequest([{"field": "blocklist", "message": "must hold addresses and domains"}])
     if len(policy.blocklist) > MOST_BLOCKED:
         raise InvalidRequest([{"field": "blocklist", "message": f"must have at most {MOST_BLOCKED:,} entries"}])
     return policy
@@ -70,6 +73,34 @@ def change(connection: sa.Connection, acting: Acting, given: Mapping[str, Any]) 
         ],
     )
     return policy
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what differs between two policies as as_json() writes them: field -> (before, after).
+
+    Of lists only what one of them has and the other has not.
+    """
+    found = {name: (value, after[name]) for name, value in before.items() if value != after[name]}
+    return {
+        name: ([e for e in old if e not in set(new)], [e for e in new if e not in set(old)])
+        if isinstance(old, list)
+        else (old, new)
+        for name, (old, new) in found.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """Whether mail of an address would be blocked: the entry that says so, and the address in its normal form."""
+
+    address: str | None  # None: it is no address
+    entry: str | None
+
+
+def try_address(policy: Policy, text: str) -> Tested:
+    """Say whether a policy blocks an address, and by which entry."""
+    address = normalize(text)
+    return Tested(address, blocked_by(address, policy.blocklist) if address else None)
 
 
 def as_json(policy: Policy) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from app.installation import Installation
 from app.links import Elsewhere
 from app.model import ItemRef, Member, Policy
 from app.replay import Difference, Found
+from app.store import links as link_rows
 from app.store import queue, teams
 from app.store import work as rows
 from app.store.work import Entry, Kind, State, Work
@@ -154,7 +155,14 @@ class Shown:
     work: Work
     counts: Mapping[str, int]
     lines: tuple[Line, ...]
+    is_undone: bool
     end: int | None  # where the next page begins; None for the last
+
+    @property
+    def may_undo(self) -> bool:
+        """Whether there is something to take back."""
+        is_over = self.work.state in ("done", "stopped") and self.work.kind != "undo"
+        return is_over and not self.is_undone and self.counts.get("done", 0) > 0
 
 
 def show(connection: sa.Connection, member: Member, public_id: str, locale: str, after: int = 0) -> Shown:
@@ -172,10 +180,12 @@ def show(connection: sa.Connection, member: Member, public_id: str, locale: str,
         for entry in shown
         if entry.conversation_id in seen
     )
-    return Shown(work, _counts(connection, work), lines, shown[-1].position if len(entries) > SHOWN else None)
+    is_undone = not work.is_running and bool(link_rows.taken_back(connection, work.batch_id))
+    end = shown[-1].position if len(entries) > SHOWN else None
+    return Shown(work, counts(connection, work), lines, is_undone, end)
 
 
-def _counts(connection: sa.Connection, work: Work) -> dict[str, int]:
+def counts(connection: sa.Connection, work: Work) -> dict[str, int]:
     """Count by state (done, refused, waiting), and what was found and not done by its kind."""
     found: dict[str, int] = {}
     for (state, kind), n in rows.tally(connection, work.id).items():
@@ -240,7 +250,7 @@ def _next_state(connection: sa.Connection, work: Work, now: datetime) -> bool:
 
 def _is_to_be_asked(connection: sa.Connection, work: Work) -> bool:
     """Say whether a bulk link has something to say before it begins, and something to do (S13)."""
-    found = _counts(connection, work).keys()
+    found = counts(connection, work).keys()
     asks = work.request["elsewhere"] is None and found != {"would_link"}
     return asks and not found.isdisjoint(_BULK["move"])
 

@@ -303,11 +303,27 @@ def is_blocked(address: str, blocklist: frozenset[str]) -> bool:
     return False
 
 
+def blocked_by(address: str, blocklist: frozenset[str]) -> str | None:
+    """Return the entry of the list, as it was typed, that blocks an address in normal form; None when none does."""
+    names = {address, match_key(address)}
+    domain = domain_of(address)
+    while domain:
+        names.add(domain)
+        domain = domain.partition(".")[2]
+    return next((entry for entry in sorted(blocklist) if _normal_entry(entry) in names), None)
+
+
+def is_entry(entry: str) -> bool:
+    """Say whether a blocklist can hold this: an address, or a domain with or without an @ before it."""
+    return _normal_entry(entry) is not None
+
+
 @lru_cache(maxsize=256)
 def _normal_blocklist(blocklist: frozenset[str]) -> frozenset[str]:
-    """Bring the entries, which a person typed, into normal form; `@example.com` means the domain."""
-    normal: set[str | None] = set()
-    for entry in blocklist:
-        domain = entry.strip().removeprefix("@")
-        normal.add(normalize(domain) if "@" in domain else normalize_domain(domain))
-    return frozenset(entry for entry in normal if entry is not None)
+    return frozenset(normal for entry in blocklist if (normal := _normal_entry(entry)) is not None)
+
+
+def _normal_entry(entry: str) -> str | None:
+    """Bring an entry, which a person typed, into normal form; `@example.com` means the domain."""
+    domain = entry.strip().removeprefix("@")
+    return normalize(domain) if "@" in domain else normalize_domain(domain)

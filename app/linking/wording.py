@@ -218,6 +218,15 @@ REFUSALS: dict[str, Text] = {
         "This can no longer be undone. Change it by hand.", "Bu artık geri alınamaz. Elle değiştirin."
     ),
     "nothing_to_undo": Text("There is nothing to undo.", "Geri alınacak bir şey yok."),
+    "work_running": Text(
+        "This is still being done. Wait until it has ended, then try again.",
+        "Bu işlem hâlâ sürüyor. Bitmesini bekleyin, sonra yeniden deneyin.",
+        "try_again",
+    ),
+    "work_begun": Text(
+        "This was begun already. Look at how far it is.",
+        "Bu işlem zaten başlatıldı. Ne kadar ilerlediğine bakın.",
+    ),
     "offer_settled": Text(
         "Nothing is left of this offer: it was answered, or its conversations were linked meanwhile.",
         "Bu öneriden geriye bir şey kalmadı: yanıtlandı ya da konuşmaları bu arada bağlandı.",

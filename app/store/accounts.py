@@ -315,6 +315,11 @@ def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool
     )
 
 
+def pause_all(connection: sa.Connection) -> None:
+    """Pause every account of the team."""
+    connection.execute(sa.text("UPDATE account SET paused = true WHERE NOT paused"))
+
+
 def set_auto_link(connection: sa.Connection, account_id: int, auto_link: bool) -> bool:
     """Flip the auto-link switch; nothing is linked retroactively (S4). True when that changed something."""
     return _changed(

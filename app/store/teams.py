@@ -51,6 +51,14 @@ def configure(
     )
 
 
+def set_team(connection: sa.Connection, *, domains: Sequence[str], locale: str, plan: str) -> None:
+    """Store a team's mail domains, language and plan."""
+    connection.execute(
+        sa.text("UPDATE team SET domains = :domains, locale = :locale, plan = :plan"),
+        {"domains": sorted(set(domains)), "locale": locale, "plan": plan},
+    )
+
+
 def set_policy(connection: sa.Connection, policy: Mapping[str, Any]) -> None:
     """Store the team's policy (the fields of model.Policy)."""
     connection.execute(sa.text("UPDATE team SET policy = CAST(:policy AS jsonb)"), {"policy": json.dumps(policy)})

@@ -66,14 +66,17 @@ def create(
     conversation_ids: Sequence[int],
     now: datetime,
 ) -> Work:
-    """Store a piece of work with its conversations, in their order; the team's oldest ones go."""
+    """Store a piece of work with its conversations, in their order; what the team does not have is left out.
+
+    The team's oldest pieces of work go.
+    """
     connection.execute(sa.text("DELETE FROM work WHERE created_at < :before"), {"before": now - KEPT})
     row = connection.execute(
         sa.text(
             """
             INSERT INTO work (team_id, member_id, kind, state, request, batch_id, total, created_at)
-            VALUES (:team_id, :member_id, :kind, :state, CAST(:request AS jsonb), CAST(:batch AS uuid), :total, :now)
-            RETURNING *
+            VALUES (:team_id, :member_id, :kind, :state, CAST(:request AS jsonb), CAST(:batch AS uuid), 0, :now)
+            RETURNING id
             """
         ),
         {
@@ -83,21 +86,23 @@ def create(
             "state": state,
             "request": json.dumps(dict(request)),
             "batch": batch_id,
-            "total": len(conversation_ids),
             "now": now,
         },
     ).one()
-    connection.execute(
+    stored = connection.execute(
         sa.text(
             """
             INSERT INTO work_entry (team_id, work_id, position, conversation_id)
-            SELECT :team_id, :work_id, e.position, e.id
-            FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS e (id, position)
+            SELECT :team_id, :work_id, e.position, c.id
+            FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS e (id, position) JOIN conversation c ON c.id = e.id
             """
         ),
         {"team_id": team_id, "work_id": row.id, "ids": list(conversation_ids)},
+    ).rowcount
+    made = connection.execute(
+        sa.text("UPDATE work SET total = :total WHERE id = :id RETURNING *"), {"id": row.id, "total": stored}
     )
-    return _work(row)
+    return _work(made.one())
 
 
 def of_member(connection: sa.Connection, member_id: int, public_id: str) -> Work | None:

@@ -48,8 +48,10 @@ from app.web import (
     openid,
     original,
     personal_access,
+    policy,
     settings,
     webhooks,
+    work,
 )
 from app.web.security import hardening
 from app.web.signed_in import Browser
@@ -106,6 +108,8 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
+        flask.register_blueprint(policy.blueprint(installation, browser))
+        flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))
         flask.register_blueprint(email_sync.changes(installation, browser))
     if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)

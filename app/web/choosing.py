@@ -22,7 +22,7 @@ from app.web.signed_in import who
 
 Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 
-_PLACES = ("/inbox", "/review", "/conversations/", "/items/")
+_PLACES = ("/inbox", "/review", "/conversations/", "/items/", "/work/")
 
 
 def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
@@ -30,7 +30,7 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
     acting = Acting(who().team.id, who().member, installation.clock.now())
     with installation.database.for_team(acting.team_id) as connection:
         told = work(connection, acting) or {}
-    return redirect(_back({"done": done, "action": acting.batch_id, **told}), 303)
+    return back({"done": done, "action": acting.batch_id, **told})
 
 
 @contextmanager
@@ -54,10 +54,10 @@ def named_item(connection: sa.Connection) -> ItemRef:
     return crm.item_ref(connection, kind, external_id)
 
 
-def _back(told: dict[str, Any]) -> str:
-    """Return the page that the form stood on, with what happened; only pages of ours."""
+def back(told: dict[str, Any]) -> WerkzeugResponse:
+    """Lead to the page that the form stood on, with what happened; only to pages of ours."""
     path = request.form.get("back", "")
     if not path.startswith(_PLACES) or any(sign in path for sign in "\\?#\r\n") or "//" in path:
         path = "/inbox"
     state = request.form.get("state", "")
-    return f"{path}?{urlencode({**({'state': state} if state in STATES else {}), **told})}"
+    return redirect(f"{path}?{urlencode({**({'state': state} if state in STATES else {}), **told})}", 303)

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import inbox, links, offers, review
+from app import inbox, offers, review, work
 from app.acting import Acting
 from app.errors import NotFound
 from app.installation import Installation
 from app.store import conversations
 from app.store.inbox import COUNTED_UP_TO, STATES, State
 from app.web import paging
-from app.web.choosing import act, found_items, named_item, reading
+from app.web.choosing import act, back, found_items, named_item, reading
 from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
 from app.web.signed_in import Browser, who
 
@@ -75,18 +75,32 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
     @pages.post("/conversations/link")
     @browser.members_only
     def bulk_link() -> WerkzeugResponse:
-        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
-            ids = conversations.ids_of(connection, _ticked())
-            done = links.bulk_link(connection, acting, list(ids.values()), named_item(connection))
-            return {"n": len(done.linked), "left": len(done.not_linked)}
+        """Link many conversations to one item; what is to be said first, or takes long, leads to a page of its own.
 
-        return act(installation, "bulk", work)
+        The form sends `item` (KIND/ID), and which conversations: a `c` for each ticked one, or `all=1` with the filter
+        of the list, `state` and `s`, for all that match it on every page. `back` is where to lead when all is done.
+        """
+        acting = Acting(who().team.id, who().member, installation.clock.now())
+        with reading(installation) as connection:
+            ids = _chosen(connection)
+            begun = work.bulk_link(connection, acting, ids, named_item(connection))
+            counts = work.counts(connection, begun)
+        if begun.state == "done" and counts.keys() == {"done"}:
+            return back({"done": "bulk", "action": begun.batch_id, "n": counts["done"]})
+        return redirect(f"/work/{begun.public_id}", 303)
 
     @pages.post("/undo")
     @browser.members_only
     def undo() -> WerkzeugResponse:
         action = uuid_of(request.form.get("action", ""))
-        return act(installation, "undone", lambda connection, acting: _undo(connection, acting, action))
+        if not action:
+            raise NotFound
+        acting = Acting(who().team.id, who().member, installation.clock.now())
+        with reading(installation) as connection:
+            begun = work.undo(connection, acting, action)
+        if begun is not None:
+            return redirect(f"/work/{begun.public_id}", 303)
+        return back({"done": "undone", "action": acting.batch_id})
 
 
 def _add_offers(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -107,6 +121,15 @@ def _add_offers(pages: Blueprint, installation: Installation, browser: Browser) 
 # --- what a request says ---
 
 
+def _chosen(connection: sa.Connection) -> list[int]:
+    """Return the conversations that a form means: all that match its filter, or the ticked ones."""
+    if request.form.get("all") == "1":
+        state = request.form.get("state", "")
+        words = request.form.get("s", "")[:LONGEST_QUERY].strip()
+        return inbox.matching(connection, who().member, state if state in STATES else None, words, work.MOST)
+    return list(conversations.ids_of(connection, _ticked()).values())
+
+
 def _ticked() -> Sequence[str]:
     found = [each for each in (uuid_of(value) for value in request.form.getlist("c")[:MOST_AT_ONCE]) if each]
     if not found:
@@ -114,7 +137,3 @@ def _ticked() -> Sequence[str]:
     return list(dict.fromkeys(found))
 
 
-def _undo(connection: sa.Connection, acting: Acting, action: str) -> None:
-    if not action:
-        raise NotFound
-    links.undo(connection, acting, action)

@@ -8,7 +8,7 @@ from uuid import UUID
 from babel.dates import format_datetime, format_skeleton
 from flask import Response, g, request
 
-from app.linking.reasons import REASONS, kind_word, sentence
+from app.linking.reasons import REASONS, day, kind_word, sentence
 from app.web.consent import page_of
 from app.web.signed_in import who
 from app.web.wording import words
@@ -33,6 +33,7 @@ def member_page(template: str, **shown: object) -> Response:
         sentence=lambda code, **params: sentence(code, params, signed.locale),
         has_reason=lambda code: code in REASONS,
         kind_word=lambda kind: kind_word(kind, signed.locale),
+        day=lambda value: day(value, signed.locale),
         short_time=_short_time,
         full_time=_full_time,
         **shown,

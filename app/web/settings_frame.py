@@ -21,6 +21,9 @@ PREFERENCES_PAGES = (
 SETTINGS_PAGES = (
     ("/settings/members", "members"),
     ("/settings/accounts", "team_accounts"),
+    ("/settings/team", "team_page"),
+    ("/settings/policy", "policy"),
+    ("/settings/replay", "replay"),
 )
 
 

@@ -6,17 +6,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
 
+from app import work
+from app.acting import Acting
 from app.demo.stage import Stage
 from app.ports import SimulatedMail
 from app.scenario.run import Delivery
-from app.store import queue
+from app.store import queue, teams
 from tests.chaos import day, worker_process
 from tests.conftest import FAST
 
@@ -97,6 +101,9 @@ class Day:
             hints = connection.execute(
                 sa.text("SELECT count(*) FROM hint WHERE generation > synced_generation")
             ).scalar_one()
+            running = connection.execute(
+                sa.text("SELECT count(*) FROM work WHERE state IN ('looking', 'doing')")
+            ).scalar_one()
             jobs = connection.execute(
                 sa.text(
                     """
@@ -110,6 +117,7 @@ class Day:
             "notes": notes,
             "hints": hints,
             "jobs": jobs,
+            "work": running,
         }
 
     # --- schedules: what time brings about ---
@@ -123,6 +131,18 @@ class Day:
             ]
             queue.defer(connection, "renew_subscription", [(each, f"renew:{each['account_id']}") for each in ids])
             queue.defer(connection, "audit_account", [(each, f"audit:{each['account_id']}") for each in ids])
+
+    # --- what a member asks for ---
+
+    def look_back(self) -> None:
+        """Have an administrator ask what the rules would do with the day's mail: a job that changes nothing."""
+        with self.stage.team() as connection:
+            team = teams.team(connection)
+            administrator = next(member for member in teams.members(connection) if member.role == "admin")
+            assert team is not None
+            acting = Acting(team.id, administrator, self.stage.clock.now())
+            with patch.object(work, "AT_ONCE", 0):  # few as they are, they are left to the worker
+                work.look_back(connection, acting, timedelta(days=1))
 
     # --- what is there ---
 

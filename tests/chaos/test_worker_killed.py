@@ -81,6 +81,8 @@ def _bring_about(today: Day, step: str) -> None:
     """See to it that the work of the next worker comes by a step that a quiet day has not."""
     if step.startswith(("renew.", "audit.")):
         today.renew_and_audit()
+    if step.startswith("work."):
+        today.look_back()
     if step == "sync.cursor_expired":
         today.simulator.fault(next(kind for kind in EXPIRED if kind in today.simulator.fault_kinds))
     if step in {"sync.failed", "sync.failure_committed", "wake.hinted"}:

@@ -18,6 +18,12 @@ PAGES = [
     "/preferences",
     "/preferences/email-sync",
     "/settings/accounts",
+    "/settings/team",
+    "/settings/policy?address=spam@brightwater.test",
+    "/settings/replay",
+    "/work/ of a replay",
+    "/work/ of a policy",
+    "/work/ of a bulk link",
     "/doctor?q=Prices",
     "/preferences/sign-in",
     "/preferences/keys",
@@ -28,11 +34,26 @@ PAGES = [
 
 
 def visit(page: Page, path: str) -> None:
-    if path == "/conversations/":
-        page.goto("/inbox?s=prices")
-        page.locator(".row a.open").first.click()
-    else:
-        page.goto(path)
+    match path:
+        case "/conversations/":
+            page.goto("/inbox?s=prices")
+            page.locator(".row a.open").first.click()
+        case "/work/ of a replay":
+            page.goto("/settings/replay")
+            page.get_by_role("button", name="Make the report").click()
+            page.wait_for_url("**/work/*")
+        case "/work/ of a policy":
+            page.goto("/settings/policy")
+            page.get_by_label("Blocked addresses and domains").fill("acme.test")
+            page.get_by_role("button", name="See what would change").click()
+            page.wait_for_url("**/work/*")
+        case "/work/ of a bulk link":
+            page.goto("/inbox?q=lobby")
+            page.get_by_label("Tick “Prices for the rollout”").check()
+            page.get_by_role("button", name="Brightwater lobby").click()
+            page.wait_for_url("**/work/*")
+        case _:
+            page.goto(path)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -34,6 +34,7 @@ class Command:
 
 
 _WORDS = ({"q": "canary"}, {"q": "{message_id}"})
+_RULES = {"retroactive": "message", "blocklist_scope": "sole", "max_counterparts": "5"}
 _ITEM = {"kind": "deal", "id": "{item_id}"}
 
 ROUTES: Mapping[str, Ask] = {
@@ -153,6 +154,14 @@ ROUTES: Mapping[str, Ask] = {
         form={"issuer": "google", "organization": "canary7team.test"},
         access="administrators",
     ),
+    "GET /settings/policy": Ask("/settings/policy", query=({}, {"address": "x@canary.test"}), access="administrators"),
+    "POST /settings/policy": Ask("/settings/policy", form={**_RULES, "blocklist": "x.test"}, access="administrators"),
+    "GET /settings/replay": Ask("/settings/replay", access="administrators"),
+    "POST /settings/replay": Ask("/settings/replay", form={"days": "366"}, access="administrators"),
+    "GET /settings/team": Ask("/settings/team", access="administrators"),
+    "POST /settings/team": Ask("/settings/team", form={"locale": "en", "plan": "growth"}, access="administrators"),
+    "GET /work/<uuid:public_id>": Ask("/work/{work}", shows_owner=True),
+    "POST /work/<uuid:public_id>/begin": Ask("/work/{work}/begin", form={"elsewhere": "move"}),
     # the API
     "GET /api/v1/accounts": Ask("/api/v1/accounts"),
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(

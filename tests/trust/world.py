@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import api_keys, members, outgoing_webhooks, signing_in
+from app import api_keys, members, outgoing_webhooks, signing_in, work
 from app.installation import Installation
 from app.oidc import Identity
 from app.ports import CrmAdapter, CrmConnection
@@ -190,6 +190,7 @@ def _fill_ours(world: World) -> None:
     action = ours.dismiss(ADA, private)
     with world.database.for_team(ours.team_id) as connection:
         teams.set_policy(connection, {"blocklist": [f"{CANARY_TEAM}.test"]})
+        asked = work.bulk_link(connection, ours.acting(ADA), [private, linked], ours.ref("deal", "d78"))
         key, _ = api_keys.make(connection, ours.acting(ADA), f"key {CANARY_TEAM}", may_write=True)
         members.invite(connection, ours.acting(DAN), f"New {CANARY_TEAM}", "new@northwind.test", "member")
         at_google = Identity("google", "17", f"{CANARY_TEAM}.test", "Ada", f"ada.{CANARY_WORDS}@home.test")
@@ -227,6 +228,7 @@ def _fill_ours(world: World) -> None:
         "message": ours.load(private).messages[0].public_id,
         "message_id": "<m1@x.test>",
         "offer": str(offer[0].public_id),
+        "work": asked.public_id,
         "crm_connection": str(ours.rows("SELECT public_id FROM crm_connection")[0].public_id),
         "webhook": webhook.public_id,
         "unknown": secrets.token_urlsafe(32),

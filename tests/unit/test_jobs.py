@@ -101,6 +101,7 @@ def test_the_schedules_are_those_of_the_design() -> None:
     assert crons == {
         "poll_quiet": "* * * * *",
         "write_due": "* * * * *",
+        "work_due": "* * * * *",
         "refresh_mirrors": "* * * * *",
         "subscribe_crms": "23 * * * *",
         "renew_subscriptions": "*/10 * * * *",

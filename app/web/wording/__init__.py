@@ -13,14 +13,16 @@ from app.web.wording import (
     frame,
     inbox,
     members,
+    policy,
     problems,
     settings,
     signing_in,
+    work,
 )
 
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
-AREAS = (connecting, conversation, email_accounts, frame, inbox, members, problems, settings, signing_in)
+AREAS = (connecting, conversation, email_accounts, frame, inbox, members, policy, problems, settings, signing_in, work)
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
 _WORDS: Mapping[str, Mapping[str, str]] = {
