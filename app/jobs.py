@@ -112,7 +112,6 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     def deliver(team_id: int, webhook_id: int) -> None:
         outgoing_webhooks.deliver(installation, team_id, webhook_id)
 
-
     @app.task(name="do_work", retry=RETRY)
     def work_on(team_id: int, work_id: int) -> None:
         do_work(installation, team_id, work_id)
@@ -127,6 +126,10 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     scheduled("17 * * * *", audit_windows)
     scheduled("42 3 * * *", purge_bodies)
 
+    _retry_stalled_with(app)
+
+
+def _retry_stalled_with(app: procrastinate.App) -> None:
     @app.periodic(cron="* * * * * */10")  # the sixth field: seconds
     @app.task(name="retry_stalled")
     async def retry_stalled(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it

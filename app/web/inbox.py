@@ -135,5 +135,3 @@ def _ticked() -> Sequence[str]:
     if not found:
         raise NotFound
     return list(dict.fromkeys(found))
-
-
