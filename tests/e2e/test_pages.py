@@ -29,6 +29,7 @@ PAGES = [
     "/preferences/keys",
     "/settings/members",
     "/sign-in",
+    "/api/docs",
     "/conversations/",
 ]
 

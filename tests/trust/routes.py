@@ -74,6 +74,7 @@ ROUTES: Mapping[str, Ask] = {
     ),
     "POST /webhooks/<provider>": Ask("/webhooks/gmail", json={"message": {}}, access="everybody"),
     "POST /webhooks/crm/<public_id>": Ask("/webhooks/crm/{crm_connection}", json={"meta": {}}, access="everybody"),
+    "GET /api/docs": Ask("/api/docs", access="everybody"),
     "GET /api/openapi.json": Ask("/api/openapi.json", access="everybody"),
     # pages
     "GET /": Ask("/", access="everybody"),

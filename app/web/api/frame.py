@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import pydantic
@@ -27,6 +29,7 @@ from app.installation import Installation
 from app.model import Member
 from app.store import api_keys
 from app.web import limits
+from app.web.api import docs
 from app.web.api.shapes import Problem
 
 VERSION = "1"
@@ -35,7 +38,7 @@ _DESCRIPTION = """\
 Everything a member may see and do in threadlink, with the rights of that member. Make a key with
 `threadlink api-keys add NAME --as MEMBER` and send it as `Authorization: Bearer tl_…`. A write may carry an
 `Idempotency-Key`: repeated within a day it is answered as the first time, and done once. Errors are problem documents
-(RFC 9457); their `reason` is stable."""
+(RFC 9457); their `reason` is stable, and what is not yours is answered like what is not there."""
 
 Work = Callable[[sa.Connection, Acting], dict[str, Any]]
 
@@ -63,6 +66,7 @@ class Frame:
             validation_error_model=Problem,
         )
         self.routes.get("/openapi.json")(self._document)
+        self.routes.get("/docs")(self._docs)
         self.routes.before_request(self._authenticate)
 
     def route(
@@ -145,7 +149,7 @@ class Frame:
         return _caller()
 
     def _authenticate(self) -> None:
-        if request.endpoint == f"{self.routes.name}._document":
+        if request.endpoint in (f"{self.routes.name}._document", f"{self.routes.name}._docs"):
             return
         authorization = request.authorization
         text = (authorization.token or "") if authorization and authorization.type == "bearer" else ""
@@ -156,8 +160,17 @@ class Frame:
         g.caller = caller
 
     def _document(self) -> Response:
-        """Answer with the OpenAPI document; the errors of every route are problem documents."""
-        document = dict(self._spec.spec)
+        """Answer with the OpenAPI document."""
+        return jsonify(self._described)
+
+    def _docs(self) -> Response:
+        """Answer with the page for people."""
+        return docs.page(self._described)
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        """The OpenAPI document; the errors of every route are problem documents."""
+        document = deepcopy(self._spec.spec)
         for operations in document["paths"].values():
             for operation in operations.values():
                 for status, answer in operation["responses"].items():
@@ -165,7 +178,7 @@ class Frame:
                         answer["content"] = {"application/problem+json": next(iter(answer["content"].values()))}
                 if "requestBody" in operation or operation["operationId"] in _WITHOUT_BODY:
                     operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
-        return jsonify(document)
+        return dict(document)
 
 
 _WITHOUT_BODY: frozenset[str] = frozenset(

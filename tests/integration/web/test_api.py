@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -260,6 +261,20 @@ def test_the_document_describes_every_route(app: Flask, client: FlaskClient) -> 
         assert operation["summary"]
         assert operation["security"] == [{"key": []}]
         assert "application/problem+json" in operation["responses"]["401"]["content"]
+
+
+def test_the_document_is_a_page_for_people_too(client: FlaskClient) -> None:
+    answer = client.get("/api/docs")
+    document = client.get("/api/openapi.json").json
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert f"<code>{path}</code>" in answer.text
+            assert f'id="{operation["operationId"]}"' in answer.text
+    links = set(re.findall(r'href="#(\w+)"', answer.text)) - {"content"}
+    assert links == set(re.findall(r'<section class="route" id="(\w+)"', answer.text))
+    assert "<script" not in answer.text
+    assert client.get("/api/openapi.json").json == document  # asking again adds nothing
 
 
 def test_a_write_says_in_the_document_that_it_may_be_repeated(client: FlaskClient) -> None:
