@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -137,6 +137,18 @@ def owned_by(connection: sa.Connection, acting: Acting, conversation_id: int) ->
     if not seen.may_link:
         raise NotAllowed("not_owner")
     return seen
+
+
+def act_once(connection: sa.Connection, acting: Acting, work: Callable[[], None]) -> bool:
+    """Do something that a repeated request must not repeat; False when this very action was done before.
+
+    Nobody else acts in the team before the transaction ends, so two requests that come at once are told apart too.
+    """
+    ingest.lock_team(connection, acting.team_id)
+    if rows.audited(connection, acting.batch_id):
+        return False
+    work()
+    return True
 
 
 # --- the trail ---

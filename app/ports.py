@@ -327,6 +327,7 @@ class AddonCall:
     """
 
     user_id: str  # as `ConnectedMailbox.provider_user_id`; "" when the person did not allow us to be told
+    issuer: str = ""  # of OpenID Connect, where `user_id` is its `sub`
     address: str = ""  # what people call that person's mailbox: for showing, never for knowing somebody by it
     message_id: str = ""  # the provider's id of the open message; "" when none is open
     locale: str = ""

@@ -7,6 +7,7 @@ from app.cli.crm import crm
 from app.cli.frame import Group, run
 from app.cli.installing import migrate, rotate_keys, serve, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
+from app.cli.manifests import manifest
 from app.cli.people import accounts, members, teams
 from app.cli.playing import demo, threads
 from app.cli.replaying import replay
@@ -39,6 +40,7 @@ threadlink = Group(
         review,
         offers,
         replay,
+        manifest,
         doctor,
         threads,
     ],

@@ -241,6 +241,15 @@ REFUSALS: dict[str, Text] = {
         "{address} zaten bağlı. Burada bağlamadan önce oradaki bağlantıyı kesin.",
         "disconnect_account",
     ),
+    "not_your_mailbox": Text(
+        "{address} is not a mailbox of yours. Open the add-on in your own mailbox, and follow its link there.",
+        "{address} sizin posta kutunuz değil. Eklentiyi kendi posta kutunuzda açın ve oradaki bağlantıyı izleyin.",
+    ),
+    "choice_expired": Text(
+        "This was open for too long. Look again, then choose.",
+        "Bu ekran çok uzun süre açık kaldı. Yeniden bakın, sonra seçin.",
+        "try_again",
+    ),
     "other_mailbox": Text(
         "{address} now belongs to another mailbox. Disconnect the old account first.",
         "{address} artık başka bir posta kutusuna ait. Önce eski hesabın bağlantısını kesin.",

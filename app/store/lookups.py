@@ -85,6 +85,24 @@ def teams_joined_by(connection: sa.Connection, issuer: str, organization: str) -
     return list(rows.scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class AddonUser:
+    """Which member a person at a provider is; `made_at` is None where it follows from a personal account."""
+
+    team_id: int
+    member_id: int
+    made_at: datetime | None
+
+
+def addon_users(connection: sa.Connection, provider: str, provider_user_id: str) -> list[AddonUser]:
+    """Return who somebody at a provider is, in whatever team: what members said first, the newest word first."""
+    rows = connection.execute(
+        sa.text("SELECT * FROM threadlink_addon_users(:provider, :user)"),
+        {"provider": provider, "user": provider_user_id},
+    )
+    return [AddonUser(row.team_id, row.member_id, row.made_at) for row in rows]
+
+
 def crm_connection(connection: sa.Connection, public_id: str) -> tuple[int, int] | None:
     """Return (team, connection) of the CRM connection with this public id, a uuid."""
     pairs = _pairs(connection, "threadlink_crm_connection(CAST(:public_id AS uuid))", public_id=public_id)

@@ -153,6 +153,7 @@ account = sa.Table(
     _to("member", "owner_id", ondelete=None),
     sa.Index("ix_account_id", "id"),
     sa.Index("ix_account_mailbox", "provider", "mailbox"),  # a push names a mailbox, whatever teams have connected it
+    sa.Index("ix_account_provider_user_id", "provider", "provider_user_id"),  # an add-on names a person
 )
 
 account_collaborator = sa.Table(
@@ -297,6 +298,22 @@ joining = sa.Table(
     _of_team(),
     sa.Index("ix_joining_organization", "issuer", "organization"),
     comment="Organizations at Google and Microsoft whose people join the team by signing in.",
+)
+
+addon_user = sa.Table(
+    "addon_user",
+    metadata,
+    _team(),
+    _id(),
+    _text("provider", None),
+    _text("provider_user_id", None),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("made_at", Time, nullable=False),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "provider", "provider_user_id"),
+    _to("member", "member_id"),
+    sa.Index("ix_addon_user_provider_user_id", "provider", "provider_user_id"),
+    comment="Whom a member said to be at a mail provider, for an add-on that the provider shows.",
 )
 
 # --- the API ---

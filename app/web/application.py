@@ -36,12 +36,15 @@ from app.errors import (
 from app.installation import Installation
 from app.linking.reasons import REASONS, sentence
 from app.web import (
+    addon_connect,
     api,
     connect,
     connect_crm,
     conversation,
     email_sync,
+    gmail_addon,
     health,
+    icons,
     inbox,
     limits,
     members,
@@ -112,6 +115,9 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))
         flask.register_blueprint(email_sync.changes(installation, browser))
+        flask.register_blueprint(icons.blueprint())
+        flask.register_blueprint(gmail_addon.blueprint(installation))
+        flask.register_blueprint(addon_connect.blueprint(installation, browser))
     if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=chosen.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]  # Flask's own way
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))

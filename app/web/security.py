@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from flask import Response, request
 
+PUBLIC = frozenset({"static", "icons.icon"})  # what holds nobody's data
+
 
 def policy(form_action: str = "'self'") -> str:
     """Return the Content-Security-Policy of a page: our style sheet, our forms, nothing else."""
@@ -30,7 +32,7 @@ def hardening(*, is_https: bool) -> Callable[[Response], Response]:
     def harden(response: Response) -> Response:
         for name, value in fixed.items():
             response.headers.setdefault(name, value)
-        response.headers["Cache-Control"] = "public, max-age=3600" if request.endpoint == "static" else "no-store"
+        response.headers["Cache-Control"] = "public, max-age=3600" if request.endpoint in PUBLIC else "no-store"
         return response
 
     return harden

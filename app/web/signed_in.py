@@ -37,12 +37,16 @@ class Browser:
         cookie = request.cookies.get(self._cookie, "")
         return cookie if signing_in.signed_in(self._installation, cookie) else ""
 
+    def signed_in(self) -> SignedIn | None:
+        """Return who is at the browser, for a page that strangers see too."""
+        return signing_in.signed_in(self._installation, self.cookie)
+
     def members_only(self, view: View) -> View:
         """Let only a member who is signed in to a view; a change must come from a page of ours."""
 
         @wraps(view)
         def guarded(*args: object, **kwargs: object) -> Response | WerkzeugResponse:
-            who = signing_in.signed_in(self._installation, self.cookie)
+            who = self.signed_in()
             if who is None:
                 return redirect("/sign-in", 303)
             limits.count_member(who.team.id, who.member.id)

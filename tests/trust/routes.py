@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.web.gmail_addon import CLICKS, TRIGGERS
+
 Access = Literal["members", "administrators", "everybody"]
 
 
@@ -36,6 +38,23 @@ class Command:
 _WORDS = ({"q": "canary"}, {"q": "{message_id}"})
 _RULES = {"retroactive": "message", "blocklist_scope": "sole", "max_counterparts": "5"}
 _ITEM = {"kind": "deal", "id": "{item_id}"}
+
+# Gmail's add-on, as the person that Google says the reader is.
+_IN_GMAIL = {
+    "user_id": "user {reader}",
+    "message_id": "m1",
+    "parameters": {"c": "{conversation}", "i": "{item}", "a": "{account}", "k": "deal", "n": "{unknown}"},
+    "inputs": {"q": ["canary"], "title": ["New"], "person": ["cem@kum.test"], "visibility": ["full"]},
+}
+_SHOWING = frozenset({"home", "message", "settings", "conversation", "review", "ask_settings", "search", "ask_create"})
+
+
+def _of_gmail(name: str) -> Ask:
+    # Whom we do not know is shown how to become known: everybody gets a card.
+    shows = name in _SHOWING
+    headers = {"Authorization": "Bearer good"}
+    return Ask(f"/gmail/{name}", json=_IN_GMAIL, access="everybody", headers=headers, shows_owner=shows)
+
 
 ROUTES: Mapping[str, Ask] = {
     # for everybody
@@ -214,6 +233,11 @@ ROUTES: Mapping[str, Ask] = {
         for name in ("rotate", "enable", "test", "remove")
     },
     "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
+    "GET /icons/<name>.png": Ask("/icons/none.png", access="everybody"),
+    "GET /gmail/connect/<token>": Ask("/gmail/connect/{unknown}", access="everybody"),
+    "POST /gmail/connect/<token>": Ask("/gmail/connect/{unknown}", form={}),
+    "POST /gmail/connect/<token>/mailbox": Ask("/gmail/connect/{unknown}/mailbox", form={}),
+    **{f"POST /gmail/{name}": _of_gmail(name) for name in (*TRIGGERS, *CLICKS)},
     # last: it ends the session of who asks
     "POST /sign-out": Ask("/sign-out", form={}, access="everybody"),
 }
@@ -233,6 +257,8 @@ COMMANDS: Mapping[str, Command | str] = {
         _OPERATOR,
     ),
     "threadlink crm new": "writes files",
+    "threadlink manifest gmail": "writes files",
+    "threadlink manifest outlook": "writes files",
     "threadlink threads": "reads files",
     "threadlink accounts auto-link": Command("accounts auto-link ada@northwind.test off"),
     "threadlink api-keys add": Command("api-keys add another"),

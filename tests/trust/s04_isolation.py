@@ -150,17 +150,18 @@ def _answer(world: World, reader: Reader, route: str, ask: Ask, query: Mapping[s
     method, rule = route.split(" ", 1)
     is_api = rule.startswith("/api/")
     client: FlaskClient = world.app.test_client() if is_api else world.browser(reader)
-    headers = {"Origin": ORIGIN, **_filled(world, ask.headers)}
+    ids = {**world.ids, "reader": reader.email}
+    headers = {"Origin": ORIGIN, **_filled(ids, ask.headers)}
     if is_api:
         headers["Authorization"] = f"Bearer {world.key(reader)}"
     return client.open(
-        _filled(world, ask.path),
+        _filled(ids, ask.path),
         method=method,
         base_url=ORIGIN,
         headers=headers,
-        query_string=_filled(world, query),
-        data=_filled(world, ask.form),
-        json=_filled(world, ask.json),
+        query_string=_filled(ids, query),
+        data=_filled(ids, ask.form),
+        json=_filled(ids, ask.json),
         buffered=True,
     )
 
@@ -178,19 +179,19 @@ def _wrong(reader: Reader, ask: Ask, answer: TestResponse) -> Iterator[str]:
 
 
 def _said(world: World, reader: Reader, row: Command) -> str:
-    words = [_filled(world, word) for word in row.words.split()]
+    words = [_filled(world.ids, word) for word in row.words.split()]
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         run(cli.threadlink, [*words, "--team", reader.team, "--as", reader.email, "--json"])
     return out.getvalue() + err.getvalue()
 
 
-def _filled(world: World, value: Any) -> Any:
+def _filled(ids: Mapping[str, str], value: Any) -> Any:
     """Put the ids of the hidden team where a row names them."""
     if isinstance(value, str):
-        return value.format_map(world.ids) if "{" in value else value
+        return value.format_map(ids) if "{" in value else value
     if isinstance(value, Mapping):
-        return {name: _filled(world, each) for name, each in value.items()}
+        return {name: _filled(ids, each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_filled(world, each) for each in value]
+        return [_filled(ids, each) for each in value]
     return value

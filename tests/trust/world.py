@@ -26,7 +26,7 @@ from app.installation import Installation
 from app.oidc import Identity
 from app.ports import CrmAdapter, CrmConnection
 from app.settings import Settings
-from app.store import lookups, schema, sessions, teams
+from app.store import addons, lookups, schema, sessions, teams
 from app.store.database import Database
 from app.store.outgoing_webhooks import KINDS
 from app.store.secrets import SecretBox
@@ -98,6 +98,8 @@ class World:
         client.post(urlsplit(link.url).path, base_url=ORIGIN, headers={"Origin": ORIGIN})
         self._browsers[email] = client
         with self.database.for_team(office.team_id) as connection:
+            member_id = office.members[email].id
+            addons.add_user(connection, office.team_id, "gmail", f"user {email}", member_id, office.now)
             _, self._keys[email] = api_keys.make(connection, office.acting(email), "program", may_write=True)
 
     def fingerprint(self, reader: Reader) -> dict[str, str]:

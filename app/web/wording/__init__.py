@@ -11,6 +11,7 @@ from app.web.wording import (
     conversation,
     email_accounts,
     frame,
+    gmail_addon,
     inbox,
     members,
     policy,
@@ -22,7 +23,10 @@ from app.web.wording import (
 
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
-AREAS = (connecting, conversation, email_accounts, frame, inbox, members, policy, problems, settings, signing_in, work)
+AREAS = (
+    connecting, conversation, email_accounts, frame, gmail_addon, inbox, members, policy, problems, settings, signing_in,
+    work,
+)  # fmt: skip
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
 _WORDS: Mapping[str, Mapping[str, str]] = {

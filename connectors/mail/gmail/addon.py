@@ -16,7 +16,7 @@ from app.errors import Gone, NotificationMalformed
 from app.model import ProviderMessage
 from app.ports import AddonCall, Clock, PushRequest
 from connectors.mail.gmail.api import Access, GmailApi
-from connectors.mail.gmail.auth import GmailAuth, UnstoredCredentials
+from connectors.mail.gmail.auth import ISSUER, GmailAuth, UnstoredCredentials
 from connectors.mail.gmail.normalize import normalize
 from connectors.mail.gmail.quota import Quota
 from connectors.mail.gmail.reading import HEADERS_ONLY
@@ -62,6 +62,7 @@ class AddonReader:
         is_verified = claims.get("email_verified") is True
         return AddonCall(
             user_id=_text(claims.get("sub")),
+            issuer=ISSUER,
             address=_text(claims.get("email")).lower() if is_verified else "",
             message_id=api_id(_text(gmail.get("messageId"))),
             locale=_text(common.get("userLocale")),

@@ -25,7 +25,8 @@ from connectors.http import Answer, OutgoingHttp
 from connectors.mail.gmail.failures import PROVIDER, consent_error, token_error
 from connectors.mail.gmail.settings import GmailSettings
 
-ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
+ISSUER = "https://accounts.google.com"
+ISSUERS = frozenset({ISSUER, "accounts.google.com"})
 GOOGLE_HOSTS = ("googleapis.com", "accounts.google.com")
 SCOPES = {
     "readonly": "https://www.googleapis.com/auth/gmail.readonly",

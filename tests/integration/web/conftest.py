@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,8 @@ from flask.testing import FlaskClient
 from app import api_keys, connecting
 from app.errors import AccessRevoked, Gone, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
-from app.model import Handshake, Member, Notification
-from app.ports import Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
+from app.model import Handshake, Member, Notification, ProviderMessage
+from app.ports import AddonCall, Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
 from app.settings import Settings
 from app.store import accounts, teams
 from app.store.database import Database
@@ -73,6 +74,14 @@ class ObedientMail:
         except ValueError:
             raise NotificationMalformed from None
         return [Notification(self.provider, mailbox, position)]
+
+    def read_addon_call(self, request: PushRequest, url: str) -> AddonCall:
+        if request.headers.get("authorization") != "Bearer good":
+            raise NotificationForged
+        return AddonCall(**json.loads(request.body))
+
+    def read_open_message(self, call: AddonCall) -> ProviderMessage | None:
+        return None
 
     def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
         return Authorization(

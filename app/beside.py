@@ -1,0 +1,236 @@
+"""What an add-on shows beside an open message: its conversation, why it stands as it does, and who takes part.
+
+The message is looked for in the member's own mailbox. One that is not stored yet is asked for from the provider, with
+what the add-on's call brought; of its headers only what is stored under the same fingerprint counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from app import creating, review
+from app.acting import NOBODYS, Acting, Seen, act_once, audit, owned_by, see
+from app.creating import MadeItem
+from app.errors import NotFound
+from app.explain import explain
+from app.installation import Installation
+from app.linking import headers
+from app.linking.addresses import is_ours, match_key
+from app.linking.suggest import Suggestion
+from app.linking.visibility import Reader
+from app.model import ItemKind, Link, Member, Message, Person, ProviderMessage
+from app.ports import AddonCall, AddonConnector, CrmCapabilities
+from app.signing_in import SignedIn
+from app.store import accounts, addons, conversations, crm, mirror, queue, teams
+
+MOST_PEOPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """Somebody who takes part and is not ours; `person` is who that is in the CRM, as far as the member may know."""
+
+    address: str
+    name: str
+    person: Person | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crm:
+    """What can be done in the team's CRM; without one nothing can."""
+
+    is_connected: bool = False
+    is_in_trouble: bool = False  # it did not answer last time: what is shown may be old
+    makes_persons: bool = False
+    kinds: tuple[ItemKind, ...] = ()  # of items it can make
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A conversation as an add-on tells it."""
+
+    seen: Seen
+    told: Mapping[str, Any]  # what explain() says
+    link: Link | None
+    made_by: str  # the member who linked it by hand
+    suggestions: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of an open message; without `told` it is in no conversation that the member may see."""
+
+    told: Told | None
+    people: tuple[Counterpart, ...]
+    crm: Crm
+    is_connected: bool  # the mailbox that is open is one of the member's accounts
+    subject: str = ""  # of a message that is not stored
+
+
+def open_message(installation: Installation, signed: SignedIn, provider: str, call: AddonCall, locale: str) -> Beside:
+    """Tell what is known of the message beside which an add-on is open. Raises the connector's ProviderError."""
+    connector = installation.mail[provider]
+    with installation.database.for_team(signed.team.id) as connection:
+        own = Reader.of(signed.member, accounts.accounts(connection)).account_ids
+        account_id = addons.account_of(connection, provider, call.user_id, own)
+        stored = addons.conversation_of_copy(connection, account_id, call.message_id) if account_id else None
+        if stored is not None:
+            found = see(connection, signed.member, [stored]).get(stored)
+            if found is not None:
+                return _told(installation, connection, found, locale)
+        if account_id is not None:
+            queue.hint_accounts(connection, [account_id])  # it has just arrived, or a push was lost: read it now
+    may_ask = isinstance(connector, AddonConnector) and not call.missing
+    message = cast("AddonConnector", connector).read_open_message(call) if may_ask else None
+    with installation.database.for_team(signed.team.id) as connection:
+        return _not_stored(installation, connection, signed, message, locale, is_connected=account_id is not None)
+
+
+def conversation(
+    installation: Installation, connection: sa.Connection, member: Member, public_id: str, locale: str
+) -> Beside:
+    """Tell one conversation by its id. Raises NotFound."""
+    conversation_id = conversations.id_of(connection, public_id) or NOBODYS
+    seen = see(connection, member, [conversation_id]).get(conversation_id)
+    if seen is None:
+        raise NotFound
+    return _told(installation, connection, seen, locale)
+
+
+# --- making what is missing in the CRM ---
+
+
+def make_person(installation: Installation, acting: Acting, public_id: str, address: str) -> bool:
+    """Make a counterpart of a conversation a person of the CRM; False when this choice was made before.
+
+    Raises NotFound, NotAllowed (not_owner), and what creating.create_person() does.
+    """
+    name = _chosen(installation, acting, public_id, "create_person", address)
+    if name is None:
+        return False
+    creating.create_person(installation, acting, name or address, [address])
+    return True
+
+
+def make_item(
+    installation: Installation, acting: Acting, public_id: str, kind: ItemKind, title: str, address: str
+) -> MadeItem | None:
+    """Make an item of a conversation, for a counterpart or nobody, and link it; None when this choice was made before.
+
+    The counterpart becomes a person of the CRM where nobody has the address. Raises NotFound, NotAllowed (not_owner),
+    and what creating.create_item() does.
+    """
+    name = _chosen(installation, acting, public_id, "create_item", address)
+    if name is None:
+        return None
+    contact = None
+    if address:
+        with installation.database.for_team(acting.team_id) as connection:
+            (known,) = _people(connection, acting.member, {address: name})
+        contact = known.person or creating.create_person(installation, acting, name or address, [address])
+    person = contact.ref.external_id if contact else None
+    return creating.create_item(installation, acting, kind, title, person=person, conversation=public_id)
+
+
+def _chosen(installation: Installation, acting: Acting, public_id: str, action: str, address: str) -> str | None:
+    """Write down, before the CRM is asked, that somebody chose this; return the counterpart's name.
+
+    None when it is written down already: asked twice, the CRM would make it twice.
+    """
+    with installation.database.for_team(acting.team_id) as connection:
+        seen = owned_by(connection, acting, conversations.id_of(connection, public_id) or NOBODYS)
+        named = {**counterparts(seen), "": ""}
+        if address not in named:
+            raise NotFound
+        is_new = act_once(connection, acting, lambda: audit(connection, acting, action, seen.conversation, {}))
+    return named[address] if is_new else None
+
+
+# --- inside ---
+
+
+def counterparts(seen: Seen) -> dict[str, str]:
+    """Return who else takes part as far as the member may know, address to name, who wrote last first."""
+    found: dict[str, str] = {}
+    for message in reversed(seen.known):
+        for person in message.participants:
+            if person.role != "reply_to" and not is_ours(person.address, seen.ours):
+                found[person.address] = found.get(person.address) or person.name
+    return found
+
+
+def _told(installation: Installation, connection: sa.Connection, seen: Seen, locale: str) -> Beside:
+    suggested = review.suggestions(connection, seen) if seen.may_link else ()
+    link = seen.conversation.primary_link
+    maker = teams.member_by_id(connection, link.made_by) if link and link.made_by and link.origin == "manual" else None
+    told = Told(
+        seen=seen,
+        told=explain(connection, seen, locale),
+        link=link,
+        made_by=maker.name if maker else "",
+        suggestions=tuple(each for each in suggested if link is None or each.ref != link.ref),
+    )
+    people = _people(connection, seen.member, counterparts(seen))
+    return Beside(told, people, _crm(installation, connection), is_connected=True)
+
+
+def _not_stored(
+    installation: Installation,
+    connection: sa.Connection,
+    signed: SignedIn,
+    delivered: ProviderMessage | None,
+    locale: str,
+    *,
+    is_connected: bool,
+) -> Beside:
+    """Tell what the headers of a message say that no mailbox of the member's brought."""
+    if delivered is None:
+        return Beside(None, (), _crm(installation, connection), is_connected)
+    ours = accounts.ours(connection)
+    message = headers.read(delivered, account_id=NOBODYS, ours=ours, authserv_id=None)
+    same = addons.conversations_of_message(connection, message.mid_hash, message.fingerprint)
+    seen = see(connection, signed.member, same) if same else {}
+    if seen:
+        return _told(installation, connection, next(iter(seen.values())), locale)
+    named = {
+        person.address: person.name
+        for person in _authors_first(message)
+        if person.role != "reply_to" and not is_ours(person.address, ours)
+    }
+    people = _people(connection, signed.member, named)
+    return Beside(None, people, _crm(installation, connection), is_connected, message.subject)
+
+
+def _authors_first(message: Message) -> list[Any]:
+    return sorted(message.participants, key=lambda person: person.role not in ("from", "sender"))
+
+
+def _people(connection: sa.Connection, member: Member, named: Mapping[str, str]) -> tuple[Counterpart, ...]:
+    """Return who these are in the CRM, at most MOST_PEOPLE."""
+    shown = list(named)[:MOST_PEOPLE]
+    keys = {address: match_key(address) for address in shown}
+    reader = mirror.audience(connection, member)
+    known: dict[str, Person] = {}
+    for person in mirror.persons_by_addresses(connection, shown, list(keys.values())):
+        if reader.sees(person):
+            for address in person.addresses:
+                known.setdefault(match_key(address), person)
+    return tuple(Counterpart(address, named[address], known.get(keys[address])) for address in shown)
+
+
+def _crm(installation: Installation, connection: sa.Connection) -> Crm:
+    rows = [row for row in crm.connections(connection) if row.state != "disconnected"]
+    if not rows:
+        return Crm()
+    can: CrmCapabilities = installation.open_crm(installation.crm_connection(rows[-1])).capabilities
+    kinds: tuple[ItemKind, ...] = ("deal", "lead", "project")
+    return Crm(
+        is_connected=True,
+        is_in_trouble=rows[-1].state == "trouble",
+        makes_persons=can.create_person,
+        kinds=tuple(kind for kind in kinds if can.create_item and kind in can.kinds),
+    )

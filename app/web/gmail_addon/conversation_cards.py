@@ -1,0 +1,256 @@
+"""The cards about one conversation: where it stands, what it could be linked to, who takes part, and the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.beside import Beside, Counterpart, Crm, Told
+from app.linking.reasons import kind_word, sentence
+from app.linking.suggest import Suggestion
+from app.model import Item, ItemKind, Link
+from app.ports import SearchHit
+from app.web.gmail_addon.frame import Look
+from app.web.gmail_addon.widgets import (
+    Card,
+    Stood,
+    Widget,
+    act,
+    button,
+    buttons,
+    card,
+    choice,
+    field,
+    line,
+    paragraph,
+    section,
+    visit,
+)
+
+MOST_SUGGESTIONS = 3
+SHOWN_EVIDENCE = 2
+
+
+def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str) -> Card:
+    """Show a conversation: linked to what and why, or what it could be linked to."""
+    conversation = str(shown.told["id"])
+    may_link = shown.seen.may_link
+    sections = [
+        section(_notices(look, beside.crm)),
+        section(_state(look, shown, made_choice)),
+        section(_suggestions(look, shown, made_choice) if may_link else (), look.text["suggestions"]),
+        section(_search(look, conversation) if may_link else (), look.text["addon_search_section"]),
+        section(_people(look, beside, made_choice, conversation=conversation), look.text["people"], folded_after=4),
+        section(_creating(look, shown, beside.crm)),
+    ]
+    footer = button(look.text["addon_open"], visit(look.places.page(f"/conversations/{conversation}")))
+    return card("conversation", sections, footer=footer)
+
+
+def not_stored_card(look: Look, beside: Beside, invitation: str) -> Card:
+    """Show a message that is in no conversation here: it has just arrived, or its mailbox is not connected."""
+    text = look.text
+    if beside.is_connected:
+        first = [
+            line(text["addon_not_stored"], bold=True),
+            paragraph(text["addon_not_stored_hint"]),
+            buttons(button(text["addon_refresh"], act(look.places.function("refresh")), filled=True)),
+        ]
+    else:
+        url = look.places.page(f"/gmail/connect/{invitation}")
+        first = [
+            line(text["addon_other_mailbox"], bold=True),
+            paragraph(text["addon_other_mailbox_hint"]),
+            buttons(button(text["addon_connect"], visit(url, then_reload=True), filled=True)),
+        ]
+    people = _people(look, beside, "")
+    return card("message", [section(_notices(look, beside.crm)), section(first), section(people, text["people"])])
+
+
+def unlink_card(look: Look, conversation: str, link: Link, made_choice: str, *, sees_item: bool) -> Card:
+    """Ask before a link is taken off."""
+    title = link.title if sees_item else look.text["hidden_item"]
+    carried = {"c": conversation, "n": made_choice, **Stood(above=1).parameters}
+    asked = [
+        paragraph(look.text["addon_unlink_question"].format(item=title)),
+        paragraph(look.text["unlink_hint"]),
+        buttons(
+            button(look.text["unlink"], act(look.places.function("unlink"), **carried), filled=True),
+            button(look.text["addon_keep"], act(look.places.function("back"))),
+        ),
+    ]
+    return card("unlink", [section(asked)])
+
+
+def move_card(
+    look: Look, conversation: str, link: Link, item: Item, made_choice: str, stood: Stood, *, sees_item: bool
+) -> Card:
+    """Ask before a link is replaced, naming both items (T7)."""
+    title = link.title if sees_item else look.text["hidden_item"]
+    question = sentence("confirm_move", {"item": title, "kind": link.ref.kind, "other": item.title}, look.locale)
+    carried = {"c": conversation, "n": made_choice, "i": str(item.ref), "m": "1", **stood.parameters}
+    click = act(look.places.function("link"), **carried)
+    asked = [
+        paragraph(question),
+        buttons(
+            button(look.text["addon_move"], click, filled=True),
+            button(look.text["addon_keep"], act(look.places.function("back"))),
+        ),
+    ]
+    return card("move", [section(asked)])
+
+
+def hits_card(
+    look: Look, conversation: str, query: str, hits: Sequence[SearchHit], made_choice: str, *, is_linked: bool
+) -> Card:
+    """Show the items that were searched for, and the search again."""
+    found = [
+        line(
+            hit.title,
+            top=_kind_and_state(look, hit.ref.kind, hit.state),
+            bottom=hit.organization_name,
+            end=_link_button(look, conversation, str(hit.ref), made_choice, Stood(above=1), is_linked=is_linked),
+        )
+        for hit in hits
+    ] or [paragraph(look.text["nothing_found"])]
+    heading = look.text["addon_hits"].format(query=query)
+    return card("hits", [section(found, heading), section(_search(look, conversation, query))])
+
+
+def create_card(
+    look: Look, conversation: str, kind: ItemKind, title: str, people: Sequence[Counterpart], made_choice: str
+) -> Card:
+    """Ask for what a new item needs."""
+    text = look.text
+    options = [(each.address, _known_as(each)) for each in people] + [("", text["addon_for_nobody"])]
+    click = act(look.places.function("create_item"), c=conversation, n=made_choice, k=kind, d="1")
+    asked: list[Widget] = [
+        field("title", text["addon_title"], value=title),
+        choice("person", text["addon_for"], options, options[0][0]),
+        buttons(button(text["addon_create"], click, filled=True)),
+    ]
+    return card("create", [section(asked, text[f"addon_create_{kind}"])])
+
+
+# --- pieces ---
+
+
+def _notices(look: Look, crm: Crm) -> list[Widget]:
+    if not crm.is_connected:
+        return [paragraph(look.text["addon_no_crm"])]
+    return [paragraph(look.text["addon_crm_rests"])] if crm.is_in_trouble else []
+
+
+def _state(look: Look, shown: Told, made_choice: str) -> list[Widget]:
+    """Say in one line where the conversation is, then why, then what can be done about it."""
+    text, link = look.text, shown.link
+    subject = shown.seen.subject or text["no_subject"]
+    if link is None:
+        decision = shown.told["decision"]
+        label = text["dismissed"] if shown.told["dismissed"] else text["not_linked"]
+        state = [line(decision["sentence"] if decision else label, top=f"{label} · {subject}")]
+    else:
+        sees_item = shown.seen.sees_item
+        title = (link.title or str(link.ref)) if sees_item else text["hidden_item"]
+        page = visit(look.places.page(f"/items/{link.ref.kind}/{link.ref.external_id}")) if sees_item else None
+        top = text["addon_linked"].format(kind=kind_word(link.ref.kind, look.locale))
+        state = [line(title, top=top, bottom=_made(look, shown, link), bold=True, click=page)]
+        if link.origin == "automatic" and shown.told["decision"]:
+            state.append(paragraph(shown.told["decision"]["sentence"]))
+    if not shown.seen.may_link:
+        return [*state, paragraph(sentence("not_owner", {}, look.locale))]
+    here = str(shown.told["id"])
+    if link is not None:
+        state.append(buttons(button(text["unlink"], act(look.places.function("ask_unlink"), c=here))))
+    elif not shown.told["dismissed"]:
+        click = act(look.places.function("dismiss"), c=here, n=made_choice)
+        state.append(buttons(button(text["dismiss"], click)))
+    return state
+
+
+def _made(look: Look, shown: Told, link: Link) -> str:
+    date = look.day(link.made_at)
+    if link.origin != "manual":
+        return look.text["addon_linked_automatically"].format(date=date)
+    if shown.made_by:
+        return look.text["addon_linked_by_hand"].format(member=shown.made_by, date=date)
+    return look.text["addon_linked_by_somebody"].format(date=date)
+
+
+def _suggestions(look: Look, shown: Told, made_choice: str) -> list[Widget]:
+    conversation = str(shown.told["id"])
+    made = [
+        suggestion_line(look, each, conversation, made_choice, Stood(), is_linked=shown.link is not None)
+        for each in shown.suggestions[:MOST_SUGGESTIONS]
+    ]
+    return made or ([] if shown.link else [paragraph(look.text["no_suggestions"])])
+
+
+def suggestion_line(
+    look: Look, each: Suggestion, conversation: str, made_choice: str, stood: Stood, *, is_linked: bool
+) -> Widget:
+    """Show one suggestion with what speaks for it and its button."""
+    told = [sentence(evidence.code, evidence.params, look.locale) for evidence in each.evidence[:SHOWN_EVIDENCE]]
+    return line(
+        each.title,
+        top=_kind_and_state(look, each.ref.kind, each.state),
+        bottom=" ".join(told),
+        bold=True,
+        end=_link_button(look, conversation, str(each.ref), made_choice, stood, is_linked=is_linked),
+    )
+
+
+def _link_button(
+    look: Look, conversation: str, item: str, made_choice: str, stood: Stood, *, is_linked: bool
+) -> dict[str, Any]:
+    carried = {"c": conversation, "i": item, **stood.parameters}
+    if is_linked:
+        return button(look.text["addon_change"], act(look.places.function("ask_move"), **carried))
+    return button(look.text["addon_link"], act(look.places.function("link"), n=made_choice, **carried))
+
+
+def _kind_and_state(look: Look, kind: str, state: str) -> str:
+    word = look.text.get(f"item_state_{state}", state)
+    return look.kind(kind) if state == "open" else f"{look.kind(kind)} · {word}"
+
+
+def _search(look: Look, conversation: str, query: str = "") -> list[Widget]:
+    click = act(look.places.function("search"), c=conversation)
+    return [field("q", look.text["addon_search"], value=query), buttons(button(look.text["find"], click))]
+
+
+def _people(look: Look, beside: Beside, made_choice: str, *, conversation: str = "") -> list[Widget]:
+    """Show who takes part, each with the person of the CRM, or a button that makes one."""
+    may_create = bool(conversation and beside.crm.makes_persons and beside.told and beside.told.seen.may_link)
+    made = []
+    for each in beside.people:
+        end = None
+        if each.person is None and may_create:
+            click = act(look.places.function("create_person"), c=conversation, n=made_choice, a=each.address)
+            end = button(look.text["addon_create_person"], click)
+        organization = each.person.organization_name if each.person else ""
+        made.append(
+            line(
+                _known_as(each),
+                top=look.text["addon_in_crm" if each.person else "addon_not_in_crm"],
+                bottom=" · ".join(filter(None, (each.address, organization))),
+                end=end,
+            )
+        )
+    return made or [paragraph(sentence("no_known_person", {}, look.locale))]
+
+
+def _known_as(each: Counterpart) -> str:
+    return each.person.name if each.person and each.person.name else each.name or each.address
+
+
+def _creating(look: Look, shown: Told, crm: Crm) -> list[Widget]:
+    """Offer to make an item of the conversation, while it has none."""
+    if shown.link is not None or not shown.seen.may_link or not crm.kinds:
+        return []
+    here = str(shown.told["id"])
+    offered = [
+        button(look.text[f"addon_create_{kind}"], act(look.places.function("ask_create"), c=here, k=kind))
+        for kind in crm.kinds
+    ]
+    return [buttons(*offered)]
