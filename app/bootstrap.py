@@ -17,10 +17,14 @@ import psycopg
 from flask import Flask
 
 from app import jobs, pulling, registry
+from app.crash_points import crash_point
 from app.installation import Installation, SystemClock
+from app.intake import Intake
 from app.oidc import Issuer, OpenIdClient
 from app.ports import Clock, CrmAdapter, CrmConnection, MailConnector, Services
+from app.reception import MailServer, Serving
 from app.settings import Settings
+from app.smart_bcc import PROVIDER
 from app.store import embedded
 from app.store.database import Database
 from app.store.roles import APP
@@ -66,13 +70,15 @@ def open_installation(
 def _installation(settings: Settings, database: Database, clock: Clock, environ: Mapping[str, str]) -> Installation:
     database.check_role()
     box = open_box(settings, database)
+    secret = installation_secret(database, box)
     services = Services(
         clock=clock,
         public_base_url=settings.public_base_url,
         environ=environ,
         database=database,
         slots=SharedSlots(database),
-        secret=installation_secret(database, box),
+        mail_domain=settings.mail_domain,
+        secret=secret,
     )
     mail: dict[str, MailConnector] = {
         provider: registry.mail_connector(provider, services) for provider in registry.names(registry.MAIL)
@@ -85,7 +91,7 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
     consents = {adapter: consent for adapter, consent in found.items() if consent is not None}
     issuers = sign_in_issuers(settings, clock)
     webhooks = registry.webhook_sender(services, settings.webhook_allowed_urls)
-    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers, webhooks)
+    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers, webhooks, secret)
 
 
 def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]:
@@ -113,6 +119,19 @@ def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]
         ),
     )
     return {issuer.name: OpenIdClient(issuer, clock) for issuer in known if issuer.client_id}
+
+
+def create_mail_server(installation: Installation, environ: Mapping[str, str] | None = None) -> MailServer:
+    """Build the server that takes mail for the Smart BCC addresses. Raises SettingsError when it is set up wrong."""
+    serving = Serving(
+        reception=Intake(installation),
+        environ=os.environ if environ is None else environ,
+        domain=installation.settings.mail_domain,
+        now=installation.clock.now,
+        spool=str(installation.settings.data_dir.expanduser() / "spool"),
+        step=crash_point,
+    )
+    return registry.mail_server(PROVIDER, serving)
 
 
 def create_app(installation: Installation, parts: Collection[str] = PARTS) -> Flask:

@@ -30,13 +30,17 @@ def ingest(
     now: datetime,
     retention: timedelta,
 ) -> None:
-    """Store what one mailbox received, place it, and decide on every conversation it touched."""
+    """Store what one mailbox received, place it, and decide on every conversation it touched.
+
+    The originals that a forward brought along are messages of their own, in its conversation.
+    """
     if not received:
         return
     lock_team(connection, account.team_id)
     around = deciding.surroundings(connection)
+    whole = (each for message in received for each in (message, *message.quoted))
     read = sorted(
-        (headers.read(m, account_id=account.id, ours=around.ours, authserv_id=authserv_id) for m in received),
+        (headers.read(m, account_id=account.id, ours=around.ours, authserv_id=authserv_id) for m in whole),
         key=lambda message: (message.at, message.mid_hash),
     )
     known = conversations.load(

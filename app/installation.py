@@ -5,6 +5,7 @@ bootstrap.py fills it; tests fill it with their own. Nothing here chooses an imp
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ class Installation:
     consents: Mapping[str, CrmConsent] = field(default_factory=dict)  # of the CRMs that need one
     issuers: Mapping[str, OpenIdClient] = field(default_factory=dict)  # with which people sign in
     webhooks: WebhookSender | None = None  # None: nobody is told anything
+    # What only this installation knows, the same in all its processes; one made up where none is given.
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def due(self, at: datetime) -> datetime:
         """Return when the machine's clock, by which jobs are scheduled, shows a moment of this installation's clock."""

@@ -36,7 +36,7 @@ from app.errors import (
 )
 from app.installation import Installation
 from app.ports import CrmSubscribing
-from app.store import accounts, crm, crm_connections, lookups, queue
+from app.store import accounts, crm, crm_connections, lookups, queue, smart_bcc
 from app.store import outgoing_webhooks as webhook_rows
 from app.store.accounts import AccountState
 
@@ -51,6 +51,10 @@ HEARTBEAT_S = 5.0
 STALLED_AFTER_S = 15.0
 # How many rows a schedule looks at in one run; the next run takes the rest.
 SCHEDULE_LIMIT = 10_000
+# Received mail is kept a while after it was stored, and longer while it waits for somebody to release it.
+STORED_MAIL_FOR = timedelta(days=1)
+HELD_MAIL_FOR = timedelta(days=30)
+PURGE_MAILS = 500  # up to 25 MB each
 # For what nobody foresaw (a bug, a database that restarts): a few tries, then the failed job is there to be seen.
 RETRY = procrastinate.RetryStrategy(max_attempts=6, exponential_wait=3)
 
@@ -352,11 +356,16 @@ def audit_windows(installation: Installation) -> None:
 
 
 def purge_bodies(installation: Installation) -> None:
-    """Erase message texts whose retention is over."""
+    """Erase message texts whose retention is over, and received mail that is stored or was held back too long."""
     erased = SCHEDULE_LIMIT
     while erased == SCHEDULE_LIMIT:  # a day of a big installation is more than one transaction should hold
         with installation.database.without_team() as connection:
             erased = lookups.purge_bodies(connection, installation.clock.now(), SCHEDULE_LIMIT)
+    purged = PURGE_MAILS
+    while purged == PURGE_MAILS:
+        now = installation.clock.now()
+        with installation.database.without_team() as connection:
+            purged = smart_bcc.purge(connection, now - STORED_MAIL_FOR, now - HELD_MAIL_FOR, PURGE_MAILS)
 
 
 # --- what errors lead to ---

@@ -22,7 +22,7 @@ from app.linking.blocks import Home, exported
 from app.linking.blocks import load as load_blocks
 from app.linking.decide import decide
 from app.linking.search import words_of
-from app.model import ITEM_KINDS, Conversation, Item, ItemRef, Level, Link, Message, Tombstone
+from app.model import ITEM_KINDS, Conversation, Item, ItemRef, Level, Link, Message, Origin, Tombstone
 from app.store import conversations, inbox, merges, messages, mirror, work
 from app.store import links as rows
 from app.store.mirror import Changed
@@ -40,6 +40,7 @@ __all__ = [
     "foresee",
     "item_to_link",
     "link",
+    "link_all",
     "see",
     "set_visibility",
     "trust_sender",
@@ -87,7 +88,7 @@ def link(connection: sa.Connection, acting: Acting, conversation_id: int, ref: I
     """
     item = item_to_link(connection, acting, ref)
     seen = seen_by(connection, acting, conversation_id)
-    refusal = _link_all(connection, acting, [seen], item, move=move).get(conversation_id)
+    refusal = link_all(connection, acting, [seen], item, move=move).get(conversation_id)
     if refusal is not None:
         raise refusal
 
@@ -107,7 +108,7 @@ def bulk_link(
     item = item_to_link(connection, acting, ref)
     seen = lock_and_see(connection, acting, conversation_ids)
     asked = list(dict.fromkeys(conversation_ids))
-    refusals = _link_all(
+    refusals = link_all(
         connection, acting, [seen[each] for each in asked if each in seen], item, move=elsewhere == "move"
     )
     not_linked = {
@@ -283,10 +284,16 @@ def _refusal(seen: Seen, item: Item, *, move: bool) -> RequestRefused | None:
     return None
 
 
-def _link_all(
-    connection: sa.Connection, acting: Acting, asked: Sequence[Seen], item: Item, *, move: bool
+def link_all(
+    connection: sa.Connection,
+    acting: Acting,
+    asked: Sequence[Seen],
+    item: Item,
+    *,
+    move: bool,
+    origin: Origin = "manual",
 ) -> dict[int, RequestRefused]:
-    """Link those that may be linked; return why the others were not."""
+    """Link those that may be linked, as somebody's choice; return why the others were not."""
     found = {each.conversation.id: _refusal(each, item, move=move) for each in asked}
     refusals = {key: refusal for key, refusal in found.items() if refusal is not None}
     willing = [each for each in asked if each.conversation.id not in refusals]
@@ -319,7 +326,7 @@ def _link_all(
                 item.ref,
                 item.title,
                 True,
-                "manual",
+                origin,
                 acting.now,
                 made_by=acting.member.id,
                 counterparts=counterparts_digest(each.conversation, each.ours),

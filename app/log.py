@@ -40,6 +40,7 @@ QUIET_LOGGERS = (
     "googleapiclient",
     "gunicorn",
     "httplib2",
+    "mail",
     "msal",
     "procrastinate",
     "requests",

@@ -79,6 +79,12 @@ class ProviderMessage:
     size_bytes: int = 0
     related_ids: tuple[str, ...] = ()  # Message-IDs found in message/rfc822 and text/rfc822-headers parts
     parked: str | None = None  # why part of it was not read ("too large"), None when whole
+    # Of mail that was sent to a Smart BCC address: the namespace of the conversation it makes, with the originals that
+    # a forward brought along; what is to be said about it; the item whose address it was sent to.
+    namespace: str = ""
+    quoted: tuple[ProviderMessage, ...] = ()
+    flags: tuple[str, ...] = ()
+    item: ItemRef | None = None
 
 
 # --- people ---
@@ -187,7 +193,7 @@ class Message:
     is_forward: bool = False
     thread_index: str | None = None  # the GUID of an Exchange Thread-Index, hex
     date_header: datetime | None = None
-    flags: tuple[str, ...] = ()  # message_id_reused, new_here, synthetic_id, header_cut, claims_unknown …
+    flags: tuple[str, ...] = ()  # message_id_reused, new_here, synthetic_id, header_cut, quoted, forwarded_by:ADDRESS …
     namespace: str = ""
     public_id: str = ""
 
@@ -292,6 +298,9 @@ class Policy:
     max_counterparts: int = 25
     learned_auto_link: bool = False
     sender_must_be_known: bool = False
+    # Whom mail to a Smart BCC address makes a person of the CRM when nobody there has the address: those a member's own
+    # mail went to, or also the authors of what a member forwarded.
+    smart_bcc_creates: Literal["nobody", "recipients", "everybody"] = "nobody"
 
 
 @dataclass(frozen=True, slots=True)

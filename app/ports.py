@@ -102,6 +102,7 @@ class Services:
     environ: Mapping[str, str]  # where a vendor's own settings class reads
     database: Database | None = None
     slots: Slots | None = None  # None: whoever is built limits itself within its process
+    mail_domain: str = ""  # of the addresses at which this installation takes mail itself; "" when it takes none
     # What only this installation knows, the same in all its processes; one made up where none is given.
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 

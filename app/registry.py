@@ -2,9 +2,10 @@
 
 Groups: `threadlink.mail` (create(Services) -> MailConnector), `threadlink.crm` (create(Services, CrmConnection) ->
 CrmAdapter), `threadlink.crm_consent` (consent(Services) -> CrmConsent, for a CRM that is connected in the browser or
-with a token), `threadlink.webhooks` (create(Services, allowed_urls) -> WebhookSender, the one that calls teams'
-webhooks), and a class without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and
-`threadlink.crm_simulators` (SimulatedCrm).
+with a token), `threadlink.mail_servers` (serve(Serving) -> MailServer, for mail that is sent to us),
+`threadlink.webhooks` (create(Services, allowed_urls) -> WebhookSender, the one that calls teams' webhooks), and a class
+without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and `threadlink.crm_simulators`
+(SimulatedCrm).
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from app.ports import (
     SimulatedMail,
     WebhookSender,
 )
+from app.reception import MailServer, Serving
 
 MAIL, CRM, CRM_CONSENT = "threadlink.mail", "threadlink.crm", "threadlink.crm_consent"
 WEBHOOKS = "threadlink.webhooks"
+MAIL_SERVERS = "threadlink.mail_servers"
 SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators"
 
 
@@ -38,6 +41,11 @@ def names(group: str) -> tuple[str, ...]:
 def mail_connector(provider: str, services: Services) -> MailConnector:
     """Build the connector of a provider. Raises SettingsError when no package provides it."""
     return cast("MailConnector", _load(MAIL, provider)(services))
+
+
+def mail_server(name: str, serving: Serving) -> MailServer:
+    """Build a mail server. Raises SettingsError when no package provides it, or when it is set up wrong."""
+    return cast("MailServer", _load(MAIL_SERVERS, name)(serving))
 
 
 def crm_adapter(services: Services, connection: CrmConnection) -> CrmAdapter:

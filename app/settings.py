@@ -6,6 +6,7 @@ A vendor declares its own part in its folder (connectors/*/*/settings.py). `.env
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import smtp
 from app.errors import SettingsError
+
+_DOMAIN = re.compile(r"(?=.{1,190}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 
 
 def default_data_dir() -> Path:
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default_factory=default_data_dir,
         validation_alias="THREADLINK_DATA",
-        description="Where the embedded server and its key live; not needed with DATABASE_URL.",
+        description="Where the embedded server and its key live, and mail that waits for the database.",
     )
     encryption_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -49,6 +52,11 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8080",
         validation_alias="PUBLIC_BASE_URL",
         description="The https address at which providers and browsers reach this installation.",
+    )
+    mail_domain: str = Field(
+        default="",
+        validation_alias="THREADLINK_MAIL_DOMAIN",
+        description="Domain of the Smart BCC addresses, its MX leads to `threadlink smtp`; empty means there are none.",
     )
     listen: str = Field(
         default="127.0.0.1:8080",
@@ -198,6 +206,13 @@ class Settings(BaseSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("must be http or https addresses")
         return value
+
+    @field_validator("mail_domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        if value and not _DOMAIN.fullmatch(value.lower()):
+            raise ValueError("must be a domain, in ASCII")
+        return value.lower()
 
     @field_validator("public_base_url")
     @classmethod

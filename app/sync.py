@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from app import crm_calls, ingest, mirror, offers
+from app import addressed, crm_calls, ingest, mirror, offers
 from app.crash_points import crash_point
 from app.errors import Conflict, CrmRests, CursorExpired, ProviderError, TransientError, Unavailable
 from app.installation import Installation
@@ -29,6 +29,7 @@ from app.ports import (
     Mailbox,
     MailConnector,
 )
+from app.smart_bcc import PROVIDER
 from app.store import accounts, crm_connections, discovered, queue
 from app.store import mirror as mirror_rows
 
@@ -271,7 +272,10 @@ def _read_batch(
     answered = {outcome.provider_id for outcome in outcomes}
     unanswered = [FailedMessage(i, Unavailable(provider=account.provider)) for i in wanted if i not in answered]
     lagging = [crm for crm in crms if installation.open_crm(crm).capabilities.read_through]
-    _look_up(installation, account.team_id, lagging, [o.message for o in outcomes if isinstance(o, Fetched)])
+    messages = [outcome.message for outcome in outcomes if isinstance(outcome, Fetched)]
+    _look_up(installation, account.team_id, lagging, messages)
+    if account.provider == PROVIDER:
+        addressed.create_persons(installation, account, crms, messages)
     stored = _store(installation, connector, account, [*outcomes, *unanswered])
     crash_point("sync.batch_committed")
     return stored
@@ -311,6 +315,7 @@ def _store_batch(
         now=now,
         retention=timedelta(days=installation.settings.body_retention_days),
     )
+    addressed.link(connection, account, messages, now)
     settled = [(message.provider_id, "stored", "") for message in messages]
     settled += [(o.provider_id, "filtered", o.rule) for o in outcomes if isinstance(o, FilteredMessage)]
     gone = [o.provider_id for o in outcomes if isinstance(o, GoneMessage)]

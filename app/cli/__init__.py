@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.cli.api_keys import api_keys
 from app.cli.crm import crm
 from app.cli.frame import Group, run
-from app.cli.installing import migrate, rotate_keys, serve, web, worker
+from app.cli.installing import migrate, rotate_keys, serve, smtp, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.manifests import manifest
 from app.cli.people import accounts, members, teams
@@ -23,6 +23,7 @@ threadlink = Group(
         serve,
         web,
         worker,
+        smtp,
         migrate,
         rotate_keys,
         teams,

@@ -1,4 +1,4 @@
-"""migrate, rotate-keys, web, worker, serve: an installation and its processes.
+"""migrate, rotate-keys, web, worker, smtp, serve: an installation and its processes.
 
 What only one of them needs is imported there: every other command would wait for it.
 """
@@ -14,6 +14,8 @@ from app.errors import SettingsError
 from app.installation import Installation
 from app.settings import Settings
 from app.store import embedded
+
+_SMTP_POOL_SIZE = 8
 
 
 @click.command(cls=Command)
@@ -75,13 +77,27 @@ def worker() -> None:
 
 
 @click.command(cls=Command)
+def smtp() -> None:
+    """Take mail for the Smart BCC addresses of THREADLINK_MAIL_DOMAIN until stopped."""
+    from app import bootstrap
+
+    settings = configured("INFO")
+    _check(settings)
+    installation = _open(settings, _SMTP_POOL_SIZE)
+    try:
+        bootstrap.create_mail_server(installation).run()
+    finally:
+        installation.database.close()
+
+
+@click.command(cls=Command)
 def serve() -> None:
-    """Run everything on this machine: the embedded database when DATABASE_URL is empty, web and worker."""
+    """Run everything on this machine: the embedded database when DATABASE_URL is empty, web, worker and smtp."""
     from app.serving import run_together
     from app.store.migrate import migrate as migrate_database
 
     settings = configured("INFO")
-    commands = [[sys.executable, "-m", "app.cli", name] for name in ("web", "worker")]
+    commands = [[sys.executable, "-m", "app.cli", name] for name in _processes(settings)]
     if not settings.is_embedded:
         _exit_with(run_together(commands))
         return
@@ -89,6 +105,10 @@ def serve() -> None:
         migrate_database(server.url)
         click.echo(f"threadlink answers at {settings.public_base_url}; its data is in {settings.data_dir}.", err=True)
         _exit_with(run_together(commands))
+
+
+def _processes(settings: Settings) -> tuple[str, ...]:
+    return ("web", "worker", "smtp") if settings.mail_domain else ("web", "worker")
 
 
 def _exit_with(status: int) -> None:

@@ -123,9 +123,13 @@ def accounts() -> None:
     """Connected mailboxes."""
 
 
+# Those whose mailboxes somebody connects; the others' mail is sent to us.
+_CONNECTED = tuple(n for n in registry.names(registry.MAIL) if n not in registry.names(registry.MAIL_SERVERS))
+
+
 def _provider_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command a flag for each installed mail provider, by its name and by what people call it: --gmail, …"""
-    for provider in registry.names(registry.MAIL):
+    for provider in _CONNECTED:
         called = provider_name(provider)
         flags = dict.fromkeys([f"--{called.lower()}", f"--{provider}"])
         command = click.option(*flags, "provider", flag_value=provider, help=f"At {called}.")(command)
@@ -153,7 +157,7 @@ def add_account(
 ) -> Answer:
     """Print a one-time link with which a member connects a mailbox in the browser."""
     if provider is None:
-        flags = ", ".join(f"--{provider_name(name).lower()}" for name in registry.names(registry.MAIL))
+        flags = ", ".join(f"--{provider_name(name).lower()}" for name in _CONNECTED)
         raise click.UsageError(f"Say where the mailbox is: {flags}.")
     kind: AccountKind = "team" if team_account else "personal"
     with opened() as installation:

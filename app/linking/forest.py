@@ -77,8 +77,10 @@ class Forest:
         self._changed.add(block.base.home)
 
     def found(self, node: Node) -> None:
-        """Let a new message found a conversation."""
-        block = Block(Home(self.new_id(), node.message.namespace))
+        """Let a new message found a conversation; those of one namespace found theirs together (S16)."""
+        namespace = node.message.namespace
+        block = next((each for each in self.bases() if namespace and each.home.namespace == namespace), None)
+        block = block or Block(Home(self.new_id(), namespace))
         block.add(node)
         self.settle_in(block)
 

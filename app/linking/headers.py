@@ -50,9 +50,7 @@ def limit_of(name: str) -> int:
     return _LIMITS.get(name, 0)
 
 
-def read(
-    delivered: ProviderMessage, *, account_id: int, ours: Ours, authserv_id: str | None, namespace: str = ""
-) -> Message:
+def read(delivered: ProviderMessage, *, account_id: int, ours: Ours, authserv_id: str | None) -> Message:
     """Make a message with one copy of what one mailbox delivered.
 
     `authserv_id` as in `authenticity.verdict`. The ids of message and copy are 0, their `joined` is for threads to say.
@@ -90,7 +88,7 @@ def read(
         thread_index=message_ids.thread_guid(headers.first("thread-index")),
         date_header=identity.date,
         flags=_flags(headers, delivered, identity.is_synthetic, rest),
-        namespace=namespace,
+        namespace=delivered.namespace,
     )
 
 
@@ -325,4 +323,4 @@ def _flags(headers: _Headers, delivered: ProviderMessage, is_synthetic: bool, re
         "characters_replaced": is_replaced,
         "parked": delivered.parked is not None,
     }
-    return tuple(flag for flag, is_set in flags.items() if is_set)
+    return (*(flag for flag, is_set in flags.items() if is_set), *delivered.flags)

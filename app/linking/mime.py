@@ -66,6 +66,12 @@ class Part:
         return is_named or is_content or self.media_type == "message/rfc822"
 
     @property
+    def is_mail_file(self) -> bool:
+        """Whether it is a mail that a mail program did not call one."""
+        is_file = self.media_type in {"application/octet-stream", "text/plain"}
+        return is_file and self.file_name.lower().endswith(".eml")
+
+    @property
     def is_attached_mail(self) -> bool:
         return self.media_type in {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers"}
 
@@ -117,6 +123,18 @@ def content(raw: bytes, part: Part, max_encoded_bytes: int = _MAX_ENCODED_BYTES)
     if part.encoding == "base64":
         return text.decode_base64(encoded)
     return binascii.a2b_qp(encoded) if part.encoding == "quoted-printable" else encoded
+
+
+def headers_of(raw: bytes) -> list[tuple[str, str]]:
+    """Return the headers of a mail alone, topmost first, as parse() reads them."""
+    return _headers(raw[: MAX_HEADER_BYTES + 1].lstrip(b"\r\n"), 0, MAX_HEADER_BYTES, MAX_HEADERS)[0]
+
+
+def attached_mails(raw: bytes, most: int) -> list[bytes]:
+    """Return the mails that are attached to a mail, as they were attached or as files named .eml, at most so many."""
+    whole = raw[:MAX_BYTES].lstrip(b"\r\n")
+    found = [part for part in parts(whole) if part.media_type == "message/rfc822" or part.is_mail_file]
+    return [content(whole, part, MAX_BYTES) for part in found[:most]]
 
 
 def _time(headers: _Headers) -> datetime:

@@ -156,6 +156,21 @@ def ids_of(connection: sa.Connection, public_ids: Sequence[str]) -> dict[str, in
     return {str(row.asked): row.id for row in rows}
 
 
+def of_copies(connection: sa.Connection, account_id: int, provider_ids: Collection[str]) -> dict[str, int]:
+    """Return the conversation of each of an account's copies, by the provider's id."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT c.provider_id, m.conversation_id FROM message_copy c
+            JOIN message m ON m.team_id = c.team_id AND m.id = c.message_id
+            WHERE c.account_id = :account AND c.provider_id = ANY(:ids)
+            """
+        ),
+        {"account": account_id, "ids": sorted(provider_ids)},
+    )
+    return {row.provider_id: row.conversation_id for row in rows}
+
+
 def by_internet_id(connection: sa.Connection, internet_ids: Sequence[str]) -> dict[str, int]:
     """Return the conversation of each of these Message-IDs that is stored."""
     rows = connection.execute(

@@ -236,7 +236,14 @@ def _update_messages(
 ) -> None:
     """Bring stored messages and copies up to what a later copy or witness made of them."""
     changed = [
-        {"id": m.id, "conversation_id": i, "at": m.at.isoformat(), "joined": m.joined, "flags": list(m.flags)}
+        {
+            "id": m.id,
+            "conversation_id": i,
+            "namespace": m.namespace,
+            "at": m.at.isoformat(),
+            "joined": m.joined,
+            "flags": list(m.flags),
+        }
         for i, m in messages
         if m.id in stored and (i, *_mutable(m)) != (stored[m.id][0], *_mutable(stored[m.id][1]))
     ]
@@ -244,9 +251,10 @@ def _update_messages(
         writing.connection.execute(
             sa.text(
                 """
-                UPDATE message m SET conversation_id = r.conversation_id, at = r.at, joined = r.joined, flags = r.flags
-                FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-                  AS r (id bigint, conversation_id bigint, at timestamptz, joined text, flags text[])
+                UPDATE message m SET conversation_id = r.conversation_id, namespace = r.namespace, at = r.at,
+                  joined = r.joined, flags = r.flags
+                FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r
+                  (id bigint, conversation_id bigint, namespace text, at timestamptz, joined text, flags text[])
                 WHERE m.id = r.id
                 """
             ),
@@ -272,11 +280,11 @@ def _update_messages(
 
 
 def _mutable(message: Message) -> tuple[object, ...]:
-    return message.at, message.joined, message.flags
+    return message.namespace, message.at, message.joined, message.flags
 
 
 def _update_conversations(writing: Writing, after: Iterable[Conversation], before: Mapping[int, Conversation]) -> None:
-    """Keep the span, count and subject of conversations that were there before."""
+    """Keep the span, count, subject and namespace of conversations that were there before."""
     changed = [c for c in after if c.id in before and c.messages != before[c.id].messages]
     if not changed:
         return
@@ -284,13 +292,18 @@ def _update_conversations(writing: Writing, after: Iterable[Conversation], befor
         sa.text(
             """
             UPDATE conversation c SET first_message_at = r.first_message_at, last_message_at = r.last_message_at,
-              message_count = r.message_count, subject = r.subject
-            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r
-              (id bigint, first_message_at timestamptz, last_message_at timestamptz, message_count int, subject text)
+              message_count = r.message_count, subject = r.subject, namespace = r.namespace
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id bigint, first_message_at timestamptz,
+              last_message_at timestamptz, message_count int, subject text, namespace text)
             WHERE c.id = r.id
             """
         ),
-        {"rows": json.dumps([{"id": c.id, **_span(c.messages)} for c in changed], default=datetime.isoformat)},
+        {
+            "rows": json.dumps(
+                [{"id": c.id, "namespace": c.namespace, **_span(c.messages)} for c in changed],
+                default=datetime.isoformat,
+            )
+        },
     )
 
 

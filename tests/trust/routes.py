@@ -248,7 +248,8 @@ COMMANDS: Mapping[str, Command | str] = {
     "threadlink demo": "makes a team of its own",
     **dict.fromkeys(
         (
-            "threadlink serve", "threadlink web", "threadlink worker", "threadlink migrate", "threadlink rotate-keys",
+            "threadlink serve", "threadlink web", "threadlink worker", "threadlink smtp", "threadlink migrate",
+            "threadlink rotate-keys",
             "threadlink teams add", "threadlink teams list", "threadlink members add", "threadlink members list",
             "threadlink accounts add", "threadlink accounts list", "threadlink accounts pause",
             "threadlink accounts resume", "threadlink accounts disconnect", "threadlink crm connect",

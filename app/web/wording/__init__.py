@@ -18,14 +18,15 @@ from app.web.wording import (
     problems,
     settings,
     signing_in,
+    signing_in,
     work,
 )
 
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
 AREAS = (
-    connecting, conversation, email_accounts, frame, gmail_addon, inbox, members, policy, problems, settings, signing_in,
-    work,
+    connecting, conversation, email_accounts, frame, gmail_addon, inbox, members, policy, problems, settings,
+    signing_in, work,
 )  # fmt: skip
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
@@ -33,7 +34,13 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": _EN,
     "tr": {key: text for area in AREAS for key, text in area.TR.items()},
 }
-_PROVIDERS = {"gmail": "Google", "graph": "Microsoft", "google": "Google", "microsoft": "Microsoft"}
+_PROVIDERS = {
+    "gmail": "Google",
+    "graph": "Microsoft",
+    "google": "Google",
+    "microsoft": "Microsoft",
+    "smart_bcc": "Smart BCC",
+}
 
 
 def words(locale: str) -> Mapping[str, str]:

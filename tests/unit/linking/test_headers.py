@@ -37,8 +37,8 @@ def read(*more: tuple[str, str], namespace: str = "", **changes: Any) -> Message
 
 def read_pairs(*pairs: tuple[str, str], namespace: str = "", **changes: Any) -> Message:
     fields: dict[str, Any] = {"provider_id": "p", "provider_thread_id": "t", "at": AT, "folder": "inbox"} | changes
-    delivered = ProviderMessage(headers=pairs, **fields)
-    return headers.read(delivered, account_id=7, ours=OURS, authserv_id="mx.google.com", namespace=namespace)
+    delivered = ProviderMessage(headers=pairs, namespace=namespace, **fields)
+    return headers.read(delivered, account_id=7, ours=OURS, authserv_id="mx.google.com")
 
 
 # --- a usual mail -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""Smart BCC as a MailConnector: the mailbox is what our own mail server took for a member.
+
+The cursor is the id of the last row that was listed; the server makes ids rise in the order of its commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+
+from app.errors import MailUnreadable, NotificationForged, Rejected, Unavailable, Unsupported
+from app.linking import text
+from app.linking.authenticity import verdict
+from app.linking.mime import headers_of
+from app.model import Handshake, ItemRef, Notification
+from app.ports import (
+    Authorization,
+    Change,
+    ChangePage,
+    Clock,
+    ConnectedMailbox,
+    Database,
+    FailedMessage,
+    Fetched,
+    FetchOutcome,
+    FilteredMessage,
+    GoneMessage,
+    Mailbox,
+    MailCapabilities,
+    PushRequest,
+    Subscription,
+)
+from connectors.mail.smart_bcc.authenticity import Checked, Envelope, check
+from connectors.mail.smart_bcc.dns_lookup import Dns, LookupFailed
+from connectors.mail.smart_bcc.reading import Held, Known, Received, author_of, interpret, references_of
+from connectors.mail.smart_bcc.settings import SmartBccSettings, is_within
+
+PROVIDER = "smart_bcc"
+PAGE_SIZE = 500
+FOR_EVER = timedelta(days=3650)
+RENEW_BEFORE_S = 86_400
+HELD = "held_back"
+_NO_CONSENT = "Smart BCC needs no mailbox: mail is sent to the addresses that the preferences show."
+
+_PAGE = sa.text(
+    "SELECT id, provider_id FROM received_mail WHERE account_id = :account AND id > :after ORDER BY id LIMIT :limit"
+)
+_SINCE = sa.text(
+    "SELECT provider_id FROM received_mail WHERE account_id = :account AND received_at >= :since ORDER BY id"
+)
+_ROWS = sa.text(
+    """
+    SELECT id, provider_id, connection_id, kind, external_id, mail_from, peer, helo, raw, received_at,
+           released_by IS NOT NULL AS is_released
+    FROM received_mail WHERE account_id = :account AND provider_id = ANY(:ids)
+    """
+)
+_KNOWN = sa.text("SELECT address, unsigned FROM threadlink_known_addresses() WHERE member_id = :member")
+_HOLDS = sa.text(
+    """
+    SELECT EXISTS (SELECT FROM message m
+      JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
+      JOIN account a ON a.team_id = c.team_id AND a.id = c.account_id
+      WHERE m.mid_hash = ANY(SELECT sha256(convert_to(id, 'UTF8')) FROM unnest(CAST(:ids AS text[])) AS id)
+        AND a.owner_id = :member)
+    """
+)
+_HOLD_BACK = sa.text(
+    "UPDATE received_mail SET held_why = :why, held_from = :author, held_subject = :subject WHERE id = :id"
+)
+
+
+class SmartBccConnector:
+    """Reads what the mail server took, and judges who sent it. Raises only errors of app.errors."""
+
+    provider = PROVIDER
+
+    def __init__(self, database: Database, clock: Clock, settings: SmartBccSettings, domain: str, dns: Dns) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._domain = domain
+        self._dns = dns
+        self.capabilities = MailCapabilities(
+            batch_size=10,
+            subscription_renew_before_s=RENEW_BEFORE_S,
+            authserv_id=settings.front or domain or None,
+        )
+
+    # --- what there is no provider for ---
+
+    def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
+        """Refuse: our own server hints in the transaction that stores the mail."""
+        raise NotificationForged
+
+    def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
+        """Refuse: there is nothing to consent to."""
+        self._no_consent()
+
+    def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedMailbox:
+        """Refuse: there is nothing to consent to."""
+        self._no_consent()
+
+    def disconnect(self, mailbox: Mailbox, *, last: bool) -> None:
+        """Do nothing: a disconnected account's address is unknown from now on."""
+
+    def subscribe(self, mailbox: Mailbox) -> Subscription:
+        """Say that hints come as long as the account stands."""
+        return Subscription(PROVIDER, self._clock.now() + FOR_EVER)
+
+    def own_addresses(self, mailbox: Mailbox) -> frozenset[str]:
+        """Return what the account has: its addresses come with the team's name in them, and change by themselves."""
+        return mailbox.account.own_addresses
+
+    # --- what was taken ---
+
+    def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:
+        """Yield what was taken since the cursor; everything without one."""
+        after = int(cursor or 0)
+        while True:
+            with self._database.transaction(mailbox.account.team_id) as connection:
+                asked = {"account": mailbox.account.id, "after": after, "limit": PAGE_SIZE}
+                found = connection.execute(_PAGE, asked).all()
+            after = found[-1].id if found else after
+            yield ChangePage(tuple(Change(row.provider_id) for row in found), str(after))
+            if len(found) < PAGE_SIZE:
+                return
+
+    def recover(self, mailbox: Mailbox, since: datetime) -> Iterator[ChangePage]:
+        """Yield everything there is."""
+        return self.list_changes(mailbox, None)
+
+    def list_window(self, mailbox: Mailbox, since: datetime) -> Iterator[tuple[Change, ...]]:
+        """Yield what was taken since a moment."""
+        with self._database.transaction(mailbox.account.team_id) as connection:
+            asked = {"account": mailbox.account.id, "since": since}
+            yield tuple(Change(provider_id) for provider_id in connection.execute(_SINCE, asked).scalars())
+
+    def fetch(self, mailbox: Mailbox, provider_ids: Sequence[str]) -> list[FetchOutcome]:
+        """Judge each mail: who sent it, and what it is. What is held back waits for its member to release it."""
+        account = mailbox.account
+        with self._database.transaction(account.team_id) as connection:
+            rows = connection.execute(_ROWS, {"account": account.id, "ids": list(provider_ids)}).all()
+            known = {row.address: row.unsigned for row in connection.execute(_KNOWN, {"member": account.owner_id})}
+        by_id = {row.provider_id: row for row in rows}
+        return [
+            self._read(mailbox, by_id[each], Known(known, self._domain)) if each in by_id else GoneMessage(each)
+            for each in provider_ids
+        ]
+
+    def _read(self, mailbox: Mailbox, row: sa.Row[Any], known: Known) -> FetchOutcome:
+        item = ItemRef(row.kind, row.external_id, row.connection_id) if row.kind else None
+        mail = Received(
+            mailbox.account.id,
+            row.provider_id,
+            bytes(row.raw),
+            row.mail_from,
+            row.peer,
+            row.helo,
+            row.received_at,
+            item,
+            row.is_released,
+        )
+        try:
+            headers = headers_of(mail.raw)
+            checked = self._check(mail, headers)
+            read = interpret(mail, known, checked, answers_known=self._answers_known(mailbox, headers))
+        except LookupFailed:
+            return FailedMessage(row.provider_id, Unavailable(provider=PROVIDER, operation="dns"))
+        except MailUnreadable:
+            return FailedMessage(row.provider_id, Rejected(provider=PROVIDER, operation="read"))
+        if isinstance(read, Held):
+            self._hold_back(mailbox, row.id, read)
+            return FilteredMessage(row.provider_id, HELD)
+        return Fetched(row.provider_id, read)
+
+    def _check(self, mail: Received, headers: Sequence[tuple[str, str]]) -> Checked:
+        """Ask the DNS who sent a mail, unless a server of the operator's own knows."""
+        author = author_of(headers)
+        if self._settings.front:
+            written = [value for name, value in headers if name.lower() == "authentication-results"]
+            found = verdict(written, [author], in_sent=False, authserv_id=self._settings.front)
+            return Checked(written[0] if written and found != "none" else "", found == "pass")
+        if is_within(mail.peer, self._settings.trusted_networks):
+            return Checked("", is_proven=True)
+        envelope = Envelope(mail.mail_from, mail.peer, mail.helo)
+        return check(mail.raw, author, envelope, authserv_id=self._domain, dns=self._dns)
+
+    def _answers_known(self, mailbox: Mailbox, headers: Sequence[tuple[str, str]]) -> bool:
+        references = references_of(headers)
+        if not references:
+            return False
+        with self._database.transaction(mailbox.account.team_id) as connection:
+            asked = {"ids": [text.storable(each) for each in references], "member": mailbox.account.owner_id}
+            return bool(connection.execute(_HOLDS, asked).scalar())
+
+    def _hold_back(self, mailbox: Mailbox, mail_id: int, held: Held) -> None:
+        with self._database.transaction(mailbox.account.team_id) as connection:
+            subject = text.one_line(text.decode_words(held.subject[:4_000]), 255)
+            shown = {"why": held.why, "author": held.author[:320], "subject": subject}
+            connection.execute(_HOLD_BACK, {"id": mail_id, **shown})
+
+    def _no_consent(self) -> NoReturn:
+        raise Unsupported(_NO_CONSENT, provider=PROVIDER, operation="connect")
