@@ -18,7 +18,6 @@ from app.web.wording import (
     problems,
     settings,
     signing_in,
-    signing_in,
     work,
 )
 
