@@ -422,6 +422,15 @@ class SimulatedMail(Protocol):
         ...
 
 
+@runtime_checkable
+class SimulatedAddonHost(Protocol):
+    """What a SimulatedMail offers besides when it shows an add-on beside its messages, in a browser."""
+
+    def show_addon(self, deployment: Mapping[str, Any]) -> str:
+        """Install the add-on of this deployment (manifest.gmail); return the address of the page where to see it."""
+        ...
+
+
 # --- CRM: outbound ---
 
 

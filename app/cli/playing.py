@@ -56,6 +56,8 @@ def _stay(document: dict[str, Any], report: Report, stage: Stage) -> None:
     for line in _told(document, report):
         click.echo(line, err=True)
     click.echo(f"Open the inbox, once and within ten minutes: {stage.sign_in_link()}", err=True)
+    if page := stage.addon_page():
+        click.echo(f"See the Gmail add-on beside a message: {page}", err=True)
     click.echo(f"threadlink answers at {stage.url} ({stage.url}/metrics). Stop it with Ctrl-C.", err=True)
     try:
         while True:

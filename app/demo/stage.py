@@ -20,11 +20,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 
-from app import connecting, explain, jobs, registry, signing_in
+from app import connecting, explain, jobs, manifest, registry, signing_in
 from app.bootstrap import Worker, create_app, open_installation
 from app.errors import SettingsError, ThreadlinkError
 from app.model import ItemRef
-from app.ports import CrmRecords, SimulatedCrm, SimulatedMail
+from app.ports import CrmRecords, SimulatedAddonHost, SimulatedCrm, SimulatedMail
 from app.scenario import model as scenes
 from app.serving import listening_locally, serve_locally
 from app.settings import Settings, load_settings
@@ -146,6 +146,11 @@ class Stage:
     def sign_in_link(self) -> str:
         """Return a link that signs the first member in."""
         return signing_in.invite(self.installation, self.team_id, next(iter(self.members.values()))).url
+
+    def addon_page(self) -> str | None:
+        """Return where a browser shows the messages of the simulated Gmail with our cards beside them."""
+        gmail = self.simulators.get("gmail")
+        return gmail.show_addon(manifest.gmail(self.url)) if isinstance(gmail, SimulatedAddonHost) else None
 
     def pause_worker(self) -> None:
         """Stop the worker for good; jobs wait in the queue."""

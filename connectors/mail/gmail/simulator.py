@@ -30,6 +30,8 @@ from connectors.mail.gmail.simulator_google import (
 )
 from connectors.mail.gmail.simulator_http import error_reply
 from connectors.mail.gmail.simulator_mailbox import FOLDER_LABELS, SimulatedMailbox
+from connectors.mail.gmail.simulator_panel import PATH as PANEL_PATH
+from connectors.mail.gmail.simulator_panel import Panel
 from connectors.mail.gmail.simulator_pubsub import JWT_GRANT, PulledSubscription
 from connectors.simulated_faults import Faults
 from connectors.simulated_http import Call, Reply, SimulatorServer, json_reply
@@ -57,6 +59,7 @@ class GmailSimulator:
         self._lock = threading.RLock()
         self._pushes = PushDelivery(self._push_headers)
         self.pulled: PulledSubscription | None = None
+        self._panel: Panel | None = None
         self._push_token: tuple[datetime, str, str] | None = None  # when, key id, token
         self._pushed_at: dict[str, datetime] = {}
         self._held: list[tuple[datetime | None, str, bytes]] = []  # due (None: with the next), mailbox, push
@@ -106,6 +109,11 @@ class GmailSimulator:
         self._server.stop()
         if self.pulled is not None:
             self.pulled.stop()
+
+    def show_addon(self, deployment: Mapping[str, Any]) -> str:
+        """Install an add-on beside all mailboxes; return the page where to see it."""
+        self._panel = Panel(self._mailboxes, self.addon, deployment)
+        return f"{self._server.url}{PANEL_PATH}"
 
     def push_to(self, url: str) -> None:
         """Send pushes to this URL from now on."""
@@ -330,6 +338,8 @@ class GmailSimulator:
             with self._lock:
                 is_known = self._consents.revoke(_form(call).get("token") or call.one("token"))
             return json_reply({}) if is_known else json_reply({"error": "invalid_token"}, 400)
+        if self._panel is not None and call.path.startswith(PANEL_PATH):
+            return self._panel.answer(call)
         if call.path == "/o/oauth2/v2/auth":
             return self._consent_page(call)
         return error_reply(404, "notFound", "Not Found")
