@@ -1,9 +1,10 @@
 """Connecting a team's CRM with a token or in the browser, and ending that again. See connecting.py for mailboxes.
 
 The access is tried at the CRM before anything is stored. In the browser the way is that of a mailbox: an
-administrator's one-time link, bound to the browser that uses it; a code that comes without such a link is never
-exchanged (threats.md W7). A company that was connected before is the same connection again, with its links and its
-mirror; another company is a new one, which a team has once the old one was ended (T8).
+administrator's one-time link, or a button on a page, bound to the browser that uses it; a code that comes without such
+a start is never exchanged here (threats.md W7; installing_crm.py asks an administrator). A company that was connected
+before is the same connection again, with its links and its mirror; another company is a new one, which a team has once
+the old one was ended (T8).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,7 +60,12 @@ EMBEDDED = "embedded"  # keeps its records in threadlink's own database, and nee
 
 
 def connect_with_token(
-    installation: Installation, team_id: int, adapter: str, token: str, options: Mapping[str, str]
+    installation: Installation,
+    team_id: int,
+    adapter: str,
+    token: str,
+    options: Mapping[str, str],
+    member_id: int | None = None,
 ) -> str:
     """Connect a team's CRM and return the company it leads to.
 
@@ -74,7 +81,7 @@ def connect_with_token(
         raise Unsupported(f"No option of {adapter}: {', '.join(unknown)}. There are: {known}.", provider=adapter)
     connected = consent.connect_with_token(token, options)
     with installation.database.for_team(team_id) as connection:
-        _store(installation, connection, team_id, adapter, connected, None)
+        store(installation, connection, team_id, adapter, connected, member_id)
     return connected.identity.company
 
 
@@ -96,7 +103,7 @@ def invite(installation: Installation, team_id: int, member: Member, adapter: st
             team_id,
             token_hash=hashed(token),
             member_id=member.id,
-            provider=_name(adapter),
+            provider=name_of(adapter),
             kind="team",
             address="",
             collaborators=(),
@@ -136,24 +143,35 @@ def start_consent(installation: Installation, token: str, browser: str) -> str:
     return authorization.url
 
 
-def finish_consent(installation: Installation, adapter: str, args: Mapping[str, str], browser: str) -> ConnectedTeam:
-    """Take what the browser brought back and connect the CRM.
+def start_here(installation: Installation, team_id: int, member: Member, session: str, adapter: str) -> str:
+    """Let a signed-in administrator connect the CRM at once; return its page. The way back asks for `session`."""
+    return start_consent(installation, invite(installation, team_id, member, adapter).token, session)
+
+
+def finish_consent(installation: Installation, adapter: str, args: Mapping[str, str], *browser: str) -> ConnectedTeam:
+    """Take what the browser, known by one of its cookies, brought back and connect the CRM.
 
     Raises NotFound for a state that is not this browser's, NotAllowed (not_administrator) for who is none any more,
     Conflict (other_company), and the consent's ProviderError.
     """
     with team_of_link(installation, state_hash=hashed(args.get("state", ""))) as (connection, team_id):
-        opened = taken(connection, installation, _name(adapter), args.get("state", ""), browser)
+        opened = taken(connection, installation, name_of(adapter), args.get("state", ""), *browser)
     if opened.member.role != "admin":
         raise NotAllowed("not_administrator")
     kept = unseal(installation, team_id, opened.request)
     connected = installation.consents[adapter].connect(redirect_uri(installation, adapter), args, kept)
+    return admit(installation, opened, adapter, connected)
+
+
+def admit(installation: Installation, opened: OpenedLink, adapter: str, connected: ConnectedCrm) -> ConnectedTeam:
+    """Store what an administrator connected; a company that is refused gets its consent back. Raises Conflict."""
+    team_id = opened.team.id
     try:
         with installation.database.for_team(team_id) as connection:
-            _store(installation, connection, team_id, adapter, connected, opened.member.id)
+            store(installation, connection, team_id, adapter, connected, opened.member.id)
             connect_requests.finish(connection, opened.request.id, installation.clock.now())
     except Conflict:
-        _give_back(installation, team_id, adapter, connected)
+        give_back(installation, team_id, adapter, connected)
         raise
     return ConnectedTeam(opened.team, connected.identity.company)
 
@@ -188,7 +206,8 @@ def adapter_of(request: ConnectRequest) -> str:
     return adapter if kind == "crm" else ""
 
 
-def _name(adapter: str) -> str:
+def name_of(adapter: str) -> str:
+    """Return what a link that connects a CRM has for a provider."""
     return f"crm:{adapter}"
 
 
@@ -215,7 +234,7 @@ def _is_reached(installation: Installation, crm: CrmConnection) -> bool:
     return True
 
 
-def _give_back(installation: Installation, team_id: int, adapter: str, connected: ConnectedCrm) -> None:
+def give_back(installation: Installation, team_id: int, adapter: str, connected: ConnectedCrm) -> None:
     """End a consent that came to nothing, best effort; one by which another team lives is left as it is."""
     if _is_shared(installation, adapter, connected.identity.company, None):
         return
@@ -247,7 +266,7 @@ def _is_shared(installation: Installation, adapter: str, company: str, but: int 
 # --- either way ---
 
 
-def _store(
+def store(
     installation: Installation,
     connection: sa.Connection,
     team_id: int,
@@ -255,6 +274,10 @@ def _store(
     connected: ConnectedCrm,
     member_id: int | None,
 ) -> None:
+    """Make a connection of a CRM that works, or let the one to the same company go on.
+
+    Raises Conflict (other_company).
+    """
     company = connected.identity.company
     _refuse_second(connection, adapter, company)
     known = crm_connections.of_company(connection, adapter, company)
@@ -269,7 +292,7 @@ def _store(
     _audit(installation, connection, team_id, "connect_crm", adapter, connected, member_id)
 
 
-def connect_embedded(installation: Installation, team_id: int) -> None:
+def connect_embedded(installation: Installation, team_id: int, member_id: int | None = None) -> None:
     """Give a team the embedded CRM; connecting it again changes nothing. Raises Conflict (other_company)."""
     with installation.database.for_team(team_id) as connection:
         _refuse_second(connection, EMBEDDED, EMBEDDED)
@@ -278,9 +301,11 @@ def connect_embedded(installation: Installation, team_id: int) -> None:
             crm.add_connection(connection, team_id, EMBEDDED, company=EMBEDDED)
         elif known.state == DISCONNECTED:
             _begin(connection, team_id, known.id, crm_connections.connect_again(connection, known.id, known.settings))
+        if known is None or known.state == DISCONNECTED:
+            _audit(installation, connection, team_id, "connect_crm", EMBEDDED, None, member_id)
 
 
-def disconnect(installation: Installation, team_id: int) -> str:
+def disconnect(installation: Installation, team_id: int, member_id: int | None = None) -> str:
     """End the team's CRM connection and return its adapter: links and mirror stay, nothing is written any more.
 
     Our webhooks and our access are ended at the CRM as far as it answers, the access unless another team lives by it.
@@ -299,7 +324,7 @@ def disconnect(installation: Installation, team_id: int) -> str:
         pass  # access that has ended already is what is wanted
     with installation.database.for_team(team_id) as connection:
         crm_connections.disconnect(connection, found.id, DISCONNECTED)
-        _audit(installation, connection, team_id, "disconnect_crm", found.adapter, None)
+        _audit(installation, connection, team_id, "disconnect_crm", found.adapter, None, member_id)
     return found.adapter
 
 
@@ -309,13 +334,34 @@ def _refuse_second(connection: sa.Connection, adapter: str, company: str) -> Non
             raise Conflict("other_company")
 
 
+def write_again(connection: sa.Connection, member: Member, team_id: int, now: datetime) -> int:
+    """Try once more what a CRM refused and was parked; return how many notes that are. Raises NotAllowed."""
+    if member.role != "admin":
+        raise NotAllowed("not_administrator")
+    writes = [
+        write_id
+        for row in crm.connections(connection)
+        if row.state != DISCONNECTED
+        for write_id in crm_connections.retry_parked(connection, row.id)
+    ]
+    queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for write_id in writes])
+    detail = {"notes": len(writes)}
+    links.audit(
+        connection, team_id, [{"at": now, "member_id": member.id, "action": "retry_crm_writes", "detail": detail}]
+    )
+    return len(writes)
+
+
+def _write_job(team_id: int, write_id: int) -> tuple[dict[str, int], str]:
+    return {"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}"
+
+
 def _begin(connection: sa.Connection, team_id: int, connection_id: int, owed: list[int]) -> None:
     """Enqueue the first look at the CRM, its webhooks, and the notes that wait for it."""
     queue.defer(connection, "refresh_mirror", [({"team_id": team_id}, f"mirror:{team_id}")])
     job = {"team_id": team_id, "connection_id": connection_id}
     queue.defer(connection, "subscribe_crm", [(job, f"subscribe_crm:{connection_id}")])
-    writes = [({"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}") for write_id in owed]
-    queue.defer(connection, "crm_write", writes)
+    queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for write_id in owed])
 
 
 def _audit(

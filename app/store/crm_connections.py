@@ -40,6 +40,15 @@ class Named:
     up_to: int
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Notes that wait for a CRM, when the next of them is tried, and how many were given up for each class of error."""
+
+    waiting: int
+    next_at: datetime | None
+    parked: Mapping[str, int]
+
+
 # --- may it be asked ---
 
 
@@ -101,6 +110,11 @@ def connect_again(connection: sa.Connection, connection_id: int, settings: Mappi
         ),
         {"id": connection_id, "settings": json.dumps(dict(settings))},
     )
+    return retry_parked(connection, connection_id)
+
+
+def retry_parked(connection: sa.Connection, connection_id: int) -> list[int]:
+    """Owe the notes that were given up once more; return their ids."""
     rows = connection.execute(
         sa.text(
             """
@@ -128,6 +142,24 @@ def disconnect(connection: sa.Connection, connection_id: int, reason: str) -> bo
         ).rowcount
         > 0
     )
+
+
+def owed(connection: sa.Connection, connection_id: int) -> Owed:
+    """Return what is owed to a CRM: notes that wait, and those that were given up, by the error they met."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT state = 'parked' AS is_parked, CASE WHEN state = 'parked' THEN error ELSE '' END AS error,
+                   count(*) AS n, min(coalesce(next_at, created_at)) AS since
+            FROM crm_write WHERE crm_connection_id = :id AND state IN ('wanted', 'intended', 'parked')
+            GROUP BY 1, 2 ORDER BY 2
+            """
+        ),
+        {"id": connection_id},
+    ).all()
+    waiting = [row for row in rows if not row.is_parked]
+    parked = {row.error: row.n for row in rows if row.is_parked}
+    return Owed(sum(row.n for row in waiting), min((row.since for row in waiting), default=None), parked)
 
 
 def subscribed(connection: sa.Connection, connection_id: int, at: datetime) -> None:

@@ -41,6 +41,7 @@ from app.web import (
     connect,
     connect_crm,
     conversation,
+    crm_settings,
     email_sync,
     gmail_addon,
     health,
@@ -101,7 +102,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         limits.limit(flask, chosen)
         browser = Browser(installation)
         flask.register_blueprint(connect.blueprint(installation, browser))
-        flask.register_blueprint(connect_crm.blueprint(installation))
+        flask.register_blueprint(connect_crm.blueprint(installation, browser))
         flask.register_blueprint(api.blueprint(installation))
         flask.register_blueprint(browser.blueprint())
         flask.register_blueprint(openid.blueprint(installation, browser))
@@ -118,6 +119,8 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(icons.blueprint())
         flask.register_blueprint(gmail_addon.blueprint(installation))
         flask.register_blueprint(addon_connect.blueprint(installation, browser))
+        flask.register_blueprint(crm_settings.blueprint(installation, browser))
+        flask.register_blueprint(crm_settings.installing(installation, browser))
     if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=chosen.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]  # Flask's own way
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))

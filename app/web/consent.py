@@ -18,8 +18,8 @@ class Consent:
 
     def __init__(self, public_base_url: str) -> None:
         public = urlsplit(public_base_url)
-        self._origin, self._is_https = f"{public.scheme}://{public.netloc}", public.scheme == "https"
-        self._cookie = "__Host-threadlink" if self._is_https else "threadlink"
+        self._origin, self.is_https = f"{public.scheme}://{public.netloc}", public.scheme == "https"
+        self._cookie = "__Host-threadlink" if self.is_https else "threadlink"
 
     @property
     def browser(self) -> str:
@@ -38,7 +38,7 @@ class Consent:
             self._cookie,
             browser,
             max_age=LINK_LIFETIME,
-            secure=self._is_https,
+            secure=self.is_https,
             httponly=True,
             samesite="Lax",  # Strict would stay behind when the vendor sends the browser back
         )
@@ -48,7 +48,7 @@ class Consent:
         """Let the form of a page end at a vendor: Chrome applies form-action to the redirect behind the form too."""
         # A simulated vendor is plain http.
         page.headers["Content-Security-Policy"] = policy(
-            form_action="'self' https:" + ("" if self._is_https else " http:")
+            form_action="'self' https:" + ("" if self.is_https else " http:")
         )
         return page
 

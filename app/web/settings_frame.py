@@ -24,6 +24,7 @@ SETTINGS_PAGES = (
     ("/settings/team", "team_page"),
     ("/settings/policy", "policy"),
     ("/settings/replay", "replay"),
+    ("/settings/crm", "crm"),
 )
 
 

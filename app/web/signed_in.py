@@ -19,6 +19,7 @@ from app.web.consent import Consent, page_of
 from app.web.wording import browser_locale
 
 View = Callable[..., Response | WerkzeugResponse]
+INSTALL_COOKIE = "threadlink-install"  # a code that a CRM's shop sent with the browser, sealed (crm_settings.py)
 
 
 class Browser:
@@ -68,8 +69,8 @@ class Browser:
         return request.headers.get("User-Agent", "")
 
     def let_in(self, cookie: str) -> WerkzeugResponse:
-        """Show the inbox to who has just signed in, and know the browser from now on."""
-        answer = redirect("/inbox", 303)
+        """Show the inbox, or the installation that waits, to who has just signed in; know the browser from now on."""
+        answer = redirect("/settings/crm/install" if INSTALL_COOKIE in request.cookies else "/inbox", 303)
         answer.set_cookie(
             self._cookie, cookie, max_age=SESSION_LIFETIME, secure=self._is_https, httponly=True, samesite="Lax"
         )

@@ -24,6 +24,8 @@ PAGES = [
     "/work/ of a replay",
     "/work/ of a policy",
     "/work/ of a bulk link",
+    "/settings/crm",
+    "/settings/crm/disconnect",
     "/doctor?q=Prices",
     "/preferences/sign-in",
     "/preferences/keys",

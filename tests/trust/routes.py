@@ -149,6 +149,16 @@ ROUTES: Mapping[str, Ask] = {
     "POST /preferences/email-sync/<uuid:account>/disconnect": Ask(
         "/preferences/email-sync/{account}/disconnect", form={"stored": "erase"}
     ),
+    "GET /settings/crm": Ask("/settings/crm", access="administrators"),
+    "POST /settings/crm/connect": Ask("/settings/crm/connect", form={"crm": "embedded"}, access="administrators"),
+    "POST /settings/crm/retry": Ask("/settings/crm/retry", form={}, access="administrators"),
+    "GET /settings/crm/disconnect": Ask("/settings/crm/disconnect", access="administrators"),
+    "POST /settings/crm/disconnect": Ask("/settings/crm/disconnect", form={}, access="administrators"),
+    "GET /settings/crm/install": Ask("/settings/crm/install", access="administrators"),
+    "POST /settings/crm/install": Ask("/settings/crm/install", form={}, access="administrators"),
+    "POST /settings/crm/install/<adapter>": Ask(
+        "/settings/crm/install/pipedrive", form={"state": "{unknown}", "meant": "yes"}, access="administrators"
+    ),
     "GET /settings/accounts": Ask("/settings/accounts", access="administrators"),
     "POST /settings/accounts/connect": Ask(
         "/settings/accounts/connect",

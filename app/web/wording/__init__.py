@@ -9,6 +9,7 @@ from flask import Request
 from app.web.wording import (
     connecting,
     conversation,
+    crm,
     email_accounts,
     frame,
     gmail_addon,
@@ -24,9 +25,20 @@ from app.web.wording import (
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
 AREAS = (
-    connecting, conversation, email_accounts, frame, gmail_addon, inbox, members, policy, problems, settings,
-    signing_in, work,
-)  # fmt: skip
+    connecting,
+    conversation,
+    crm,
+    email_accounts,
+    frame,
+    gmail_addon,
+    inbox,
+    members,
+    policy,
+    problems,
+    settings,
+    signing_in,
+    work,
+)
 
 _EN = {key: text for area in AREAS for key, text in area.EN.items()}
 _WORDS: Mapping[str, Mapping[str, str]] = {

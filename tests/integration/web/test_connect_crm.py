@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from werkzeug.test import Client, TestResponse
 
-from app import connecting, connecting_crm, sync
+from app import connecting, connecting_crm, signing_in, sync
 from app.bootstrap import create_app, open_installation
 from app.errors import NotAllowed, NotFound, Unsupported
 from app.installation import Installation
@@ -52,8 +52,10 @@ class Desk:
     def get(self, url: str, client: Client | None = None) -> TestResponse:
         return (client or self.client).get(url, base_url=ORIGIN)
 
-    def post(self, path: str, client: Client | None = None, origin: str = ORIGIN) -> TestResponse:
-        return (client or self.client).post(path, base_url=ORIGIN, headers={"Origin": origin})
+    def post(
+        self, path: str, client: Client | None = None, origin: str = ORIGIN, data: dict[str, str] | None = None
+    ) -> TestResponse:
+        return (client or self.client).post(path, base_url=ORIGIN, headers={"Origin": origin}, data=data)
 
     def consent(self, path: str) -> str:
         """Open the link, press the button, agree at Pipedrive; return where the browser is sent."""
@@ -134,12 +136,137 @@ def test_a_crm_that_is_not_connected_in_the_browser_says_so(desk: Desk) -> None:
             connecting_crm.invite(desk.installation, desk.team_id, desk.members["admin"], adapter)
 
 
-def test_an_installation_without_our_link_exchanges_no_code(desk: Desk) -> None:
+def code_of(desk: Desk) -> str:
+    """Install the app from the CRM's own shop: a code, and no state of ours."""
     away = desk.post(desk.invite()).headers["Location"]
-    code = dict(part.split("=") for part in urlsplit(desk.pipedrive.consent(away)).query.split("&"))["code"]
-    answer = desk.get(f"/connect/crm/pipedrive/callback?code={code}")
-    assert answer.status_code == 200
-    assert "threadlink crm connect pipedrive --browser" in answer.get_data(as_text=True)
+    return dict(part.split("=") for part in urlsplit(desk.pipedrive.consent(away)).query.split("&"))["code"]
+
+
+def sign_in(desk: Desk, who: str, client: Client | None = None) -> str:
+    """Sign a member in; return where the browser is sent."""
+    link = signing_in.invite(desk.installation, desk.team_id, desk.members[who])
+    return desk.post(urlsplit(link.url).path, client).headers["Location"]
+
+
+def state_in(page: TestResponse) -> str:
+    return page.get_data(as_text=True).partition('name="state" value="')[2].partition('"')[0]
+
+
+def test_an_installation_from_the_shop_is_looked_at_and_confirmed_by_an_administrator(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, exchange = [], desk.pipedrive.grants.token
+    monkeypatch.setattr(desk.pipedrive.grants, "token", lambda *call: asked.append(call) or exchange(*call))
+    sent_on = desk.get(f"/connect/crm/pipedrive/callback?code={code_of(desk)}")
+    assert sent_on.headers["Location"] == "/settings/crm/install"
+    assert "HttpOnly" in sent_on.headers["Set-Cookie"]
+    assert desk.get("/settings/crm/install").headers["Location"] == "/sign-in"
+    assert sign_in(desk, "admin") == "/settings/crm/install"
+    assert "nothing is connected to team Northwind before you say so" in desk.get("/settings/crm/install").text
+    assert desk.post("/settings/crm/install", origin="https://evil.test").status_code == 403
+    assert asked == []  # however often it was looked at
+    found = desk.post("/settings/crm/install")
+    assert desk.pipedrive.company in found.text
+    assert desk.connections() == []
+    path, form = "/settings/crm/install/pipedrive", {"state": state_in(found), "meant": "yes"}
+    stranger = desk.browser()
+    sign_in(desk, "admin", stranger)
+    assert desk.post(path, stranger, data=form).status_code == 404  # another browser of the same member
+    assert desk.post(path, data=form).headers["Location"] == "/settings/crm?done=crm_connected"
+    assert desk.connections() == [("pipedrive", desk.pipedrive.company, "live")]
+    assert desk.post(path, data=form).status_code == 404
+    assert desk.post("/settings/crm/install").status_code == 404  # the code is used up
+
+
+def test_an_installation_that_was_not_meant_is_given_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    revoked, revoke = [], desk.pipedrive.grants.revoke
+    monkeypatch.setattr(desk.pipedrive.grants, "revoke", lambda call: revoked.append(call) or revoke(call))
+    sign_in(desk, "admin")
+    desk.get(f"/connect/crm/pipedrive/callback?code={code_of(desk)}")
+    form = {"state": state_in(desk.post("/settings/crm/install")), "meant": "no"}
+    done = desk.post("/settings/crm/install/pipedrive", data=form)
+    assert done.headers["Location"] == "/settings/crm?done=crm_declined"
+    assert (desk.connections(), len(revoked)) == ([], 1)
+
+
+def test_an_installation_waits_some_minutes_and_for_an_administrator(desk: Desk) -> None:
+    desk.get(f"/connect/crm/pipedrive/callback?code={code_of(desk)}")
+    sign_in(desk, "member")
+    assert desk.get("/settings/crm/install").status_code == 403
+    assert desk.post("/settings/crm/install").status_code == 403
+    sign_in(desk, "admin")
+    desk.installation.clock.step(minutes=11)  # type: ignore[attr-defined]  # the desk's own
+    assert desk.post("/settings/crm/install").status_code == 404
+    desk.client.set_cookie("threadlink-install", "forged", domain="threadlink.test", secure=True)
+    assert desk.get("/settings/crm/install").status_code == 404
+    assert "threadlink crm connect" in desk.get("/connect/crm/pipedrive/callback").text
+    assert desk.connections() == []
+
+
+# --- the page ---
+
+
+def test_an_administrator_connects_and_ends_the_crm_on_its_page(desk: Desk) -> None:
+    sign_in(desk, "admin")
+    assert "No CRM is connected" in desk.get("/settings/crm").text
+    away = desk.post("/settings/crm/connect", data={"crm": "pipedrive", "browser": "yes"})
+    back = urlsplit(desk.pipedrive.consent(away.headers["Location"]))
+    assert desk.get(f"{back.path}?{back.query}", desk.browser()).status_code == 404  # W6
+    done = desk.get(f"{back.path}?{back.query}")
+    assert done.headers["Location"] == "/settings/crm?done=crm_connected"
+    page = desk.get("/settings/crm").text
+    assert "The first load goes on" in page
+    assert desk.post("/settings/crm/connect", data={"crm": "embedded"}).status_code == 409
+    assert "Notes that stand in the CRM" in desk.get("/settings/crm/disconnect").text
+    assert desk.connections()[0][2] == "live"
+    assert desk.post("/settings/crm/disconnect").headers["Location"] == "/settings/crm?done=crm_disconnected"
+    assert desk.connections()[0][2] == "disconnected"
+
+
+def test_a_token_is_tried_on_the_page_and_a_refusal_says_why(desk: Desk) -> None:
+    sign_in(desk, "admin")
+    wrong = desk.post("/settings/crm/connect", data={"crm": "pipedrive", "token": "no-such-token-at-all"})
+    assert (wrong.status_code, "does not accept this token" in wrong.text) == (422, True)
+    odd = desk.post("/settings/crm/connect", data={"crm": "pipedrive", "token": "x", "option.mode": "telepathy"})
+    assert (odd.status_code, "no Pipedrive API token" in odd.text) == (422, True)
+    assert desk.connections() == []
+    token = desk.pipedrive.grants.api_token(desk.pipedrive.records)
+    form = {"crm": "pipedrive", "token": token, "option.mode": "activity"}
+    assert desk.post("/settings/crm/connect", data=form).headers["Location"] == "/settings/crm?done=crm_connected"
+    page = desk.get("/settings/crm").text
+    assert "an activity" in page
+    assert token not in page
+
+
+def test_notes_that_were_given_up_are_told_and_tried_again(desk: Desk) -> None:
+    database, team_id = desk.installation.database, desk.team_id
+    connecting_crm.connect_embedded(desk.installation, team_id)
+    with database.for_team(team_id) as connection:
+        connection.execute(
+            sa.text(
+                """
+                WITH c AS (INSERT INTO conversation (team_id, first_message_at, last_message_at)
+                           VALUES (:team, now(), now()) RETURNING id)
+                INSERT INTO crm_write (team_id, conversation_id, crm_connection_id, kind, external_id, state, error)
+                SELECT :team, c.id, k.id, 'deal', 'd1', 'parked', 'Rejected' FROM c, crm_connection k
+                """
+            ),
+            {"team": team_id},
+        )
+    sign_in(desk, "admin")
+    page = desk.get("/settings/crm").text
+    assert "The CRM refused the content." in page
+    assert desk.post("/settings/crm/retry").headers["Location"] == "/settings/crm?done=crm_retried&n=1"
+    with database.for_team(team_id) as connection:
+        assert connection.execute(sa.text("SELECT state FROM crm_write")).scalar_one() == "intended"
+    assert "The CRM refused the content." not in desk.get("/settings/crm").text
+
+
+def test_the_page_of_the_crm_is_for_administrators(desk: Desk) -> None:
+    sign_in(desk, "member")
+    assert desk.get("/settings/crm").status_code == 403
+    for path in ("connect", "retry", "disconnect", "install", "install/pipedrive"):
+        assert desk.post(f"/settings/crm/{path}", data={"crm": "embedded"}).status_code == 403
     assert desk.connections() == []
 
 
