@@ -15,13 +15,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FILES = (
-    "bootstrap/dist/css/bootstrap.min.css",
-    "bootstrap/dist/js/bootstrap.bundle.min.js",
-    "htmx.org/dist/htmx.min.js",
-    "tom-select/dist/js/tom-select.complete.min.js",
-    "tom-select/dist/css/tom-select.bootstrap5.min.css",
-)
+# Where npm puts a file, and what it is called here.
+FILES = {
+    "htmx.org/dist/htmx.min.js": "htmx.min.js",
+    "@azure/msal-browser/lib/msal-browser.min.js": "msal-browser.min.js",
+    "@pipedrive/app-extensions-sdk/dist/index.umd.js": "pipedrive-app-extensions-sdk.js",
+}
 FETCH_TIMEOUT_S = 300
 
 
@@ -38,10 +37,9 @@ def fetch(root: Path) -> None:
     """Bring app/web/static/vendor up to package-lock.json. Raises RuntimeError that says why it could not."""
     vendor = root / "app" / "web" / "static" / "vendor"
     lock = (root / "package-lock.json").read_bytes()
-    wanted = hashlib.sha256(lock + "\n".join(FILES).encode()).hexdigest()
+    wanted = hashlib.sha256(lock + "\n".join(f"{file} {name}" for file, name in FILES.items()).encode()).hexdigest()
     stamp = vendor / ".stamp"
-    names = [Path(file).name for file in FILES]
-    is_whole = all((vendor / name).is_file() for name in names)
+    is_whole = all((vendor / name).is_file() for name in FILES.values())
     if is_whole and stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +48,7 @@ def fetch(root: Path) -> None:
         _install(Path(folder))
         vendor.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)  # an interrupted copy is begun again
-        for file, name in zip(FILES, names, strict=True):
+        for file, name in FILES.items():
             shutil.copyfile(Path(folder) / "node_modules" / file, vendor / name)
         stamp.write_text(wanted, "utf-8")
 
