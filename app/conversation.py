@@ -5,25 +5,39 @@ Everything is judged for its reader, message by message and copy by copy (conver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from app import review
+from app import review, trail
 from app.acting import Seen, see
-from app.explain import explain
-from app.linking.authenticity import direction, sender
+from app.audience import Preview, Readership, Witness
+from app.errors import NotAllowed, NotFound
+from app.explain import Known, explain
+from app.linking.addresses import is_ours, match_key
+from app.linking.authenticity import direction, message_verdict, sender
 from app.linking.reasons import sentence
 from app.linking.suggest import Suggestion
-from app.model import Attachment, Copy, Direction, ItemRef, Level, Member, Message
-from app.store import conversations
+from app.linking.text import fold
+from app.linking.visibility import visible_bcc
+from app.model import Attachment, Copy, Direction, Item, ItemRef, Level, Member, Message, Person
+from app.standing import Standing, standing
+from app.store import conversations, mirror
+from app.trail import Entry
+
+SHOWN_PEOPLE = 25
 
 
 @dataclass(frozen=True, slots=True)
 class ShownMessage:
-    """A message as its reader may see it; without `copy` there is no text."""
+    """A message as its reader may see it; without `copy` there is no text.
+
+    `pieces` are the text with what is quoted in it: (text, is quoted). `mailbox` is the provider of the copy, `own`
+    that of the copy in an account of the reader's own; "" without one.
+    """
 
     message: Message
     level: Level
@@ -31,9 +45,25 @@ class ShownMessage:
     sender_name: str
     sender_address: str
     to: tuple[str, ...]
+    bcc: tuple[str, ...]
     copy: Copy | None
+    pieces: tuple[tuple[str, bool], ...]
     attachments: tuple[Attachment, ...]
+    mailbox: str
+    own: str
     is_trigger: bool
+    is_in_doubt: bool  # the provider refused its sender, and nobody said that it is genuine
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPerson:
+    """Somebody who takes part, with who that is in the CRM."""
+
+    address: str
+    name: str
+    is_ours: bool
+    known_as: str  # the name of the CRM's person; "" for nobody there
+    organization: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +73,52 @@ class Shown:
     seen: Seen
     told: Mapping[str, Any]  # what explain() says
     messages: tuple[ShownMessage, ...]
+    people: tuple[ShownPerson, ...]  # counterparts first
+    more_people: int
     suggestions: tuple[Suggestion, ...]
     evidence: Mapping[ItemRef, tuple[str, ...]]
+    readers: tuple[Witness, ...]
+    shared: Level  # what everybody who sees the linked item may read
+    previews: Mapping[ItemRef, Preview]  # of what is suggested or was found
+    history: tuple[Entry, ...]
+    standing: Standing
 
 
-def shown(connection: sa.Connection, member: Member, public_id: str, locale: str) -> Shown | None:
-    """Return one conversation for its page; None when it does not exist for the member."""
-    conversation_id = conversations.id_of(connection, public_id)
-    seen = see(connection, member, [conversation_id]).get(conversation_id) if conversation_id is not None else None
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A conversation that is to be linked to another item than now; `linked` is None for one the CRM hides."""
+
+    seen: Seen
+    linked: str | None
+    item: Item
+    preview: Preview
+
+
+def shown(
+    connection: sa.Connection,
+    member: Member,
+    public_id: str,
+    locale: str,
+    now: datetime,
+    found: Collection[ItemRef] = (),
+) -> Shown | None:
+    """Return one conversation for its page; None when it does not exist for the member.
+
+    `found` are items that the member looked for, to say beside each who could read the conversation.
+    """
+    seen = _seen(connection, member, public_id)
     if seen is None:
         return None
     (with_text,) = conversations.load(connection, [seen.conversation.id], with_text=True)
     told = explain(connection, seen, locale)
-    suggested = review.suggestions(connection, seen) if seen.may_link else ()
     linked = seen.conversation.primary_link
+    suggested = review.suggestions(connection, seen) if seen.may_link else ()
+    suggested = tuple(each for each in suggested if linked is None or each.ref != linked.ref)
+    refs = {*found, *(each.ref for each in suggested)} if seen.may_link else set()
+    items = mirror.items(connection, refs | ({linked.ref} if linked else set()))
+    readership = Readership(connection, seen, [each for each in seen.accounts if each.address in told["accounts"]])
+    readers = readership.now(items.get(linked.ref) if linked else None)
+    people = _people(connection, seen)
     return Shown(
         seen=seen,
         told=told,
@@ -65,25 +127,101 @@ def shown(connection: sa.Connection, member: Member, public_id: str, locale: str
             for message in with_text.messages
             if seen.level_of(message) != "private"
         ),
-        suggestions=tuple(each for each in suggested if linked is None or each.ref != linked.ref),
+        people=people[:SHOWN_PEOPLE],
+        more_people=max(0, len(people) - SHOWN_PEOPLE),
+        suggestions=suggested,
         evidence={
             each.ref: tuple(sentence(found.code, found.params, locale) for found in each.evidence) for each in suggested
         },
+        readers=readers,
+        shared=readership.shared(),
+        previews=readership.after({ref: items[ref] for ref in refs if ref in items}, readers),
+        history=trail.entries(connection, seen, told["history"]),
+        standing=standing(connection, seen, now),
     )
 
 
+def move(connection: sa.Connection, member: Member, public_id: str, ref: ItemRef) -> Move | None:
+    """Return what linking a conversation elsewhere would change; None when it is linked to nothing.
+
+    Raises NotFound for a conversation or an item that does not exist for the member, NotAllowed (not_owner).
+    """
+    seen = _seen(connection, member, public_id)
+    if seen is None:
+        raise NotFound
+    if not seen.may_link:
+        raise NotAllowed("not_owner")
+    linked = seen.conversation.primary_link
+    items = mirror.items(connection, {ref} | ({linked.ref} if linked else set()))
+    if ref not in items or mirror.hidden(connection, member, [ref]):
+        raise NotFound("item_unknown", item=str(ref))
+    if linked is None:
+        return None
+    known = Known.to(connection, seen, ()).accounts
+    readership = Readership(connection, seen, known)
+    now = readership.now(items.get(linked.ref))
+    title = (linked.title or str(linked.ref)) if seen.sees_item else None
+    return Move(seen, title, items[ref], readership.after({ref: items[ref]}, now)[ref])
+
+
+def _seen(connection: sa.Connection, member: Member, public_id: str) -> Seen | None:
+    conversation_id = conversations.id_of(connection, public_id)
+    return see(connection, member, [conversation_id]).get(conversation_id) if conversation_id is not None else None
+
+
 def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
-    level = seen.level_of(message)
     author = sender(message)
-    copy = seen.copy_of(message)
+    copy, own = seen.copy_of(message), seen.own_copy_of(message)
     return ShownMessage(
         message=message,
-        level=level,
+        level=seen.level_of(message),
         way=direction(message, seen.ours),
         sender_name=(author.name or author.address) if author else "",
         sender_address=author.address if author else "",
         to=tuple(person.name or person.address for person in message.participants if person.role in {"to", "cc"}),
+        bcc=tuple(person.name or person.address for person in visible_bcc(seen.reader, message)),
         copy=copy,
+        pieces=fold(copy.text or copy.snippet) if copy else (),
         attachments=copy.attachments if copy else (),
+        mailbox=_provider(seen, copy),
+        own=_provider(seen, own),
         is_trigger=trigger is not None and message.internet_id == trigger,
+        is_in_doubt=message_verdict(message) == "fail",
     )
+
+
+def _provider(seen: Seen, copy: Copy | None) -> str:
+    return next((each.provider for each in seen.accounts if copy is not None and each.id == copy.account_id), "")
+
+
+def _people(connection: sa.Connection, seen: Seen) -> tuple[ShownPerson, ...]:
+    """Return who takes part as far as the member may know, counterparts first, each with the CRM's person."""
+    names: dict[str, str] = {}
+    for message in seen.known:
+        for each in (*message.participants, *visible_bcc(seen.reader, message)):
+            names[each.address] = names.get(each.address) or each.name
+    theirs = [address for address in names if not is_ours(address, seen.ours)]
+    known = _persons(connection, seen, theirs)
+    people = [
+        ShownPerson(
+            address=address,
+            name=names[address],
+            is_ours=address not in theirs,
+            known_as=known[address].name if address in known else "",
+            organization=known[address].organization_name if address in known else "",
+        )
+        for address in names
+    ]
+    return tuple(sorted(people, key=lambda person: person.is_ours))
+
+
+def _persons(connection: sa.Connection, seen: Seen, addresses: list[str]) -> dict[str, Person]:
+    """Return the CRM's person behind each address, those left out that it hides from the member (C13)."""
+    by_key: dict[str, Person] = {}
+    found = mirror.persons_by_addresses(connection, addresses, [match_key(address) for address in addresses])
+    restricted = any(person.visible_to is not None for person in found)
+    reader = mirror.audience(connection, seen.member) if restricted else mirror.Audience()
+    for person in found:
+        if reader.sees(person):
+            by_key |= {match_key(address): person for address in person.addresses}
+    return {address: by_key[match_key(address)] for address in addresses if match_key(address) in by_key}

@@ -25,7 +25,6 @@ from app.store.crm_connections import DISCONNECTED
 # A poll that was due and did not happen: two periods, so that a running one is not called late.
 LATE_POLLS = 2
 OLDEST_PENDING = timedelta(minutes=15)
-CRM_DATA_OLD = timedelta(hours=2)
 FOUND_BY_POLL_LIMIT = 0.2
 MOST_FOUND = 20
 LONGEST_QUERY = 200
@@ -104,7 +103,7 @@ def crm_findings(connection: sa.Connection, now: datetime) -> Iterator[Finding]:
         if age.refreshed_at is None:
             text = f"The first load goes on: {age.records:,} records so far. Mail is linked to what is there."
             yield Finding(about, "crm_loading", text)
-        elif now - age.refreshed_at > CRM_DATA_OLD:
+        elif now - age.refreshed_at > mirror.OLD_AFTER:
             text = f"Its data is from {age.refreshed_at:%Y-%m-%d %H:%M} UTC: mail is linked to what was true then."
             yield Finding(about, "crm_data_old", text)
 

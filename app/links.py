@@ -14,7 +14,19 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import ingest
-from app.acting import Acting, Seen, audit, audit_all, lock_and_see, owned_by, restore, see, seen_by, write_visibility
+from app.acting import (
+    NOBODYS,
+    Acting,
+    Seen,
+    audit,
+    audit_all,
+    lock_and_see,
+    owned_by,
+    restore,
+    see,
+    seen_by,
+    write_visibility,
+)
 from app.deciding import counterparts_digest, inputs, record_only, surroundings, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
 from app.linking.authenticity import message_verdict
@@ -28,6 +40,7 @@ from app.store import links as rows
 from app.store.mirror import Changed
 
 __all__ = [
+    "OVERTAKEN_BY",
     "Acting",
     "BulkResult",
     "Elsewhere",
@@ -41,6 +54,8 @@ __all__ = [
     "item_to_link",
     "link",
     "link_all",
+    "may_undo",
+    "part",
     "see",
     "set_visibility",
     "trust_sender",
@@ -50,7 +65,7 @@ __all__ = [
 ]  # fmt: skip
 
 # What people did since that leaves nothing of an action to take back.
-_OVERTAKEN_BY: Mapping[str, frozenset[str]] = {
+OVERTAKEN_BY: Mapping[str, frozenset[str]] = {
     "link": frozenset({"link", "unlink"}),
     "unlink": frozenset({"link", "unlink"}),
     "dismiss": frozenset({"dismiss"}),
@@ -190,12 +205,12 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str, *, only: Coll
         (entry.conversation_id, entry.action) for entry in trail
     }
     if not all(
-        _may_undo(seen[conversation_id], action) for conversation_id, action in actions if conversation_id in seen
+        may_undo(seen[conversation_id], action) for conversation_id, action in actions if conversation_id in seen
     ):
         raise NotAllowed("not_owner")
     overtaken = _overtaken(connection, batch_id, trail)
     undone = rows.taken_back(connection, batch_id)
-    left = [e for e in trail if e.action in _OVERTAKEN_BY and e.conversation_id in seen.keys() - undone]
+    left = [e for e in trail if e.action in OVERTAKEN_BY and e.conversation_id in seen.keys() - undone]
     if not left:
         raise Conflict("nothing_to_undo")
     entries = [entry for entry in left if entry.conversation_id not in overtaken]
@@ -241,6 +256,16 @@ def undo_merge(connection: sa.Connection, acting: Acting, conversation_id: int, 
     stood = {(conversation_id, link.ref) for link in conversation.links if link.is_primary}
     _settle(connection, acting, [conversation_id, merge.absorbed_id], stood)
     return int(merge.absorbed_id)
+
+
+def part(connection: sa.Connection, acting: Acting, conversation_id: int, merged: str) -> int:
+    """Take back the newest merge that brought a conversation, named by its public id, into this one.
+
+    Returns and raises as undo_merge() does.
+    """
+    found = merges.into(connection, conversation_id)
+    merge = next((row.id for row in found if str(row.absorbed_public_id) == merged), NOBODYS)
+    return undo_merge(connection, acting, conversation_id, merge)
 
 
 def trust_sender(connection: sa.Connection, acting: Acting, conversation_id: int) -> int:
@@ -384,7 +409,7 @@ def _named(trail: Sequence[sa.Row[Any]], changed: Sequence[sa.Row[Any]]) -> set[
     return {row.conversation_id for row in (*trail, *changed)} - {None}
 
 
-def _may_undo(seen: Seen, action: str) -> bool:
+def may_undo(seen: Seen, action: str) -> bool:
     """Say whether the member may take an action back: whoever might do it."""
     return seen.owns if action == "set_visibility" else seen.may_link
 
@@ -395,7 +420,7 @@ def _overtaken(connection: sa.Connection, batch_id: str, trail: Sequence[sa.Row[
     return frozenset(
         entry.conversation_id
         for entry in trail
-        if any((entry.conversation_id, action) in later for action in _OVERTAKEN_BY.get(entry.action, ()))
+        if any((entry.conversation_id, action) in later for action in OVERTAKEN_BY.get(entry.action, ()))
     )
 
 

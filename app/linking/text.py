@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import html
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 REPLACEMENT = "\ufffd"
@@ -217,3 +218,52 @@ def _unescaped(source: str) -> str:
         return html.unescape(source)
     except ValueError:
         return source  # a character reference with thousands of digits: Python refuses to make a number of it
+
+
+def fold(content: str) -> tuple[tuple[str, bool], ...]:
+    """Take a mail's text apart into what its author wrote and what is quoted, in order: (text, is quoted).
+
+    A quote that is marked line by line ends with its last mark, so that an answer between the lines stays to be seen;
+    one that is not (Outlook), or a signature, goes to the end. A text of quotes alone is one piece, not quoted.
+    """
+    lines = content.splitlines()
+    stripped = [line.strip() for line in lines]
+    pieces: list[tuple[str, bool]] = []
+    written: list[str] = []
+    number, has_words = 0, False
+    while number < len(lines):
+        line = stripped[number]
+        end = number
+        if line.startswith(">"):
+            end = _end_of_marked(stripped, number)
+        elif _begins_quote(line, stripped[number + 1] if number + 1 < len(lines) else "") or (
+            has_words and _HEADER_OF_QUOTE.match(line[:500])
+        ):
+            marked = next((at for at in range(number + 1, min(number + 4, len(lines))) if stripped[at][:1] == ">"), 0)
+            end = _end_of_marked(stripped, marked) if marked else len(lines)
+        if end == number:
+            written.append(lines[number].rstrip())
+            has_words = has_words or bool(line)
+            number += 1
+            continue
+        pieces += _piece(written, is_quoted=False) + _piece(lines[number:end], is_quoted=True)
+        written, number, has_words = [], end, False
+    pieces += _piece(written, is_quoted=False)
+    if all(is_quoted for _, is_quoted in pieces):
+        return ((content.strip(), False),) if content.strip() else ()
+    return tuple(pieces)
+
+
+def _end_of_marked(stripped: Sequence[str], start: int) -> int:
+    """Return the line behind the last one marked with ">"; blank lines in between belong to it."""
+    end = at = start
+    while at < len(stripped) and (not stripped[at] or stripped[at].startswith(">")):
+        at += 1
+        if stripped[at - 1]:
+            end = at
+    return end
+
+
+def _piece(lines: Sequence[str], *, is_quoted: bool) -> list[tuple[str, bool]]:
+    whole = "\n".join(lines).strip("\n")
+    return [(whole, is_quoted)] if whole.strip() else []

@@ -321,6 +321,22 @@ def audited(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
     )
 
 
+def trail(connection: sa.Connection, conversation_id: int) -> list[sa.Row[Any]]:
+    """Return what people did to a conversation, oldest first, with the name of each."""
+    return list(
+        connection.execute(
+            sa.text(
+                """
+                SELECT a.id, a.at, a.action, a.batch_id, a.detail, m.name AS member_name FROM audit a
+                LEFT JOIN member m ON m.team_id = a.team_id AND m.id = a.member_id
+                WHERE a.conversation_id = :id ORDER BY a.id
+                """
+            ),
+            {"id": conversation_id},
+        )
+    )
+
+
 def taken_back(connection: sa.Connection, batch_id: str) -> frozenset[int]:
     """Return the conversations on which a batch was undone."""
     return frozenset(

@@ -139,7 +139,13 @@ def into(connection: sa.Connection, survivor_id: int) -> list[sa.Row[Any]]:
     """Return the merges into a conversation that were not undone, newest first."""
     return list(
         connection.execute(
-            sa.text("SELECT * FROM conversation_merge WHERE survivor_id = :id AND undone_at IS NULL ORDER BY id DESC"),
+            sa.text(
+                """
+                SELECT m.*, c.public_id AS absorbed_public_id FROM conversation_merge m
+                JOIN conversation c ON c.team_id = m.team_id AND c.id = m.absorbed_id
+                WHERE m.survivor_id = :id AND m.undone_at IS NULL ORDER BY m.id DESC
+                """
+            ),
             {"id": survivor_id},
         )
     )

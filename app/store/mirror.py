@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -118,6 +118,9 @@ class Audience:
         if visible_to is None or connection_id in self.everything:
             return True
         return not self.users.get(connection_id, frozenset()).isdisjoint(visible_to)
+
+
+OLD_AFTER = timedelta(hours=2)  # when it is said how old the mirror's data is
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,23 +242,33 @@ def is_shown(connection: sa.Connection, reader: Audience, ref: ItemRef) -> bool:
 
 def audience(connection: sa.Connection, member: Member) -> Audience:
     """Return what a member sees in the CRMs: members are CRM users by their address."""
-    users: dict[int, frozenset[str]] = {}
-    everything = set()
+    return audiences(connection, [member])[member.id]
+
+
+def audiences(connection: sa.Connection, members: Collection[Member]) -> dict[int, Audience]:
+    """Return what each of the members sees in the CRMs, by the member's id."""
+    addresses = {member.id: normalize(member.email) or "" for member in members}
     rows = connection.execute(
         sa.text(
             """
-            SELECT u.connection_id, u.external_id, u.sees_everything FROM crm_user u
+            SELECT u.email, u.connection_id, u.external_id, u.sees_everything FROM crm_user u
             JOIN crm_connection c ON (c.team_id, c.id, c.company) = (u.team_id, u.connection_id, u.company)
-            WHERE u.email = :email AND u.email <> ''
+            WHERE u.email = ANY(:emails) AND u.email <> ''
             """
         ),
-        {"email": normalize(member.email) or ""},
+        {"emails": sorted(set(addresses.values()))},
     )
+    users: dict[str, dict[int, frozenset[str]]] = {}
+    everything: dict[str, set[int]] = {}
     for row in rows:
-        users[row.connection_id] = users.get(row.connection_id, frozenset()) | {row.external_id}
+        known = users.setdefault(row.email, {})
+        known[row.connection_id] = known.get(row.connection_id, frozenset()) | {row.external_id}
         if row.sees_everything:
-            everything.add(row.connection_id)
-    return Audience(users, frozenset(everything))
+            everything.setdefault(row.email, set()).add(row.connection_id)
+    return {
+        member_id: Audience(users.get(address, {}), frozenset(everything.get(address, ())))
+        for member_id, address in addresses.items()
+    }
 
 
 def search_items(

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import conversation as core
 from app import links
 from app.acting import NOBODYS, Acting
-from app.errors import NotFound
+from app.errors import InvalidRequest, NotFound
 from app.installation import Installation
-from app.store import conversations
+from app.model import Level
+from app.ports import OriginalMail
+from app.store import conversations, crm
 from app.web.choosing import act, found_items, named_item, reading
-from app.web.member_page import member_page
+from app.web.member_page import member_page, uuid_of
+from app.web.security import policy
 from app.web.signed_in import Browser, who
+from app.web.wording import mailbox_name
+
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -25,19 +32,48 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     pages = Blueprint("conversation", __name__)
     _add_reading(pages, installation, browser)
     _add_choices(pages, installation, browser)
+    _add_repairs(pages, installation, browser)
     return pages
 
 
 def _add_reading(pages: Blueprint, installation: Installation, browser: Browser) -> None:
+    kept = frozenset(name for name, connector in installation.mail.items() if _keeps_originals(connector))
+
     @pages.get("/conversations/<uuid:conversation>")
     @browser.members_only
     def show_conversation(conversation: UUID) -> Response:
         with reading(installation) as connection:
-            shown = core.shown(connection, who().member, str(conversation), who().locale)
             hits = found_items(connection)
+            refs = [hit.ref for hit in hits or ()]
+            now = installation.clock.now()
+            shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
         if shown is None:
             raise NotFound
-        return member_page("conversation.html", shown=shown, hits=hits)
+        original = uuid_of(request.args.get("original", ""))
+        page = member_page(
+            "conversation.html",
+            shown=shown,
+            hits=hits,
+            original=original,
+            kept=kept,
+            mailbox_name=mailbox_name,
+            levels=LEVELS,
+        )
+        if original:
+            frame = f"{installation.settings.public_base_url}/conversations/{conversation}/messages/{original}/original"
+            page.headers["Content-Security-Policy"] = policy(frames=frame)
+        return page
+
+    @pages.get("/conversations/<uuid:conversation>/move")
+    @browser.members_only
+    def confirm_move(conversation: UUID) -> Response | WerkzeugResponse:
+        kind, _, external_id = request.args.get("item", "").partition("/")
+        with reading(installation) as connection:
+            ref = crm.item_ref(connection, kind, external_id)
+            move = core.move(connection, who().member, str(conversation), ref)
+        if move is None:  # it was unlinked meanwhile: there is nothing to confirm
+            return redirect(f"/conversations/{conversation}", 303)
+        return member_page("move.html", move=move, conversation=conversation)
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -61,6 +97,41 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
     @browser.members_only
     def dismiss(conversation: UUID) -> WerkzeugResponse:
         return act_on("dismissed", conversation, links.dismiss)
+
+    @pages.post("/conversations/<uuid:conversation>/visibility")
+    @browser.members_only
+    def set_visibility(conversation: UUID) -> WerkzeugResponse:
+        level = request.form.get("level", "")
+
+        def work(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
+            chosen = next((each for each in LEVELS if each == level), None)
+            if level and chosen is None:
+                raise InvalidRequest([{"field": "level", "problem": "unknown"}])
+            links.set_visibility(connection, acting, conversation_id, chosen)
+
+        return act_on("shared", conversation, work)
+
+
+def _add_repairs(pages: Blueprint, installation: Installation, browser: Browser) -> None:
+    @pages.post("/conversations/<uuid:conversation>/trust")
+    @browser.members_only
+    def trust_sender(conversation: UUID) -> WerkzeugResponse:
+        def work(connection: sa.Connection, acting: Acting) -> None:
+            links.trust_sender(connection, acting, _id(connection, conversation))
+
+        return act(installation, "trusted", work)
+
+    @pages.post("/conversations/<uuid:conversation>/part")
+    @browser.members_only
+    def undo_merge(conversation: UUID) -> WerkzeugResponse:
+        def work(connection: sa.Connection, acting: Acting) -> None:
+            links.part(connection, acting, _id(connection, conversation), uuid_of(request.form.get("merged", "")))
+
+        return act(installation, "parted", work)
+
+
+def _keeps_originals(connector: object) -> bool:
+    return isinstance(connector, OriginalMail)
 
 
 def _id(connection: sa.Connection, conversation: UUID) -> int:

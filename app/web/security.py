@@ -9,9 +9,12 @@ from flask import Response, request
 PUBLIC = frozenset({"static", "icons.icon"})  # what holds nobody's data
 
 
-def policy(form_action: str = "'self'") -> str:
-    """Return the Content-Security-Policy of a page: our style sheet, our forms, nothing else."""
-    return f"default-src 'none'; style-src 'self'; form-action {form_action}; frame-ancestors 'none'; base-uri 'none'"
+def policy(form_action: str = "'self'", *, frames: str = "'none'") -> str:
+    """Return the Content-Security-Policy of a page: our style sheet, our forms, frames where they are named."""
+    return (
+        f"default-src 'none'; style-src 'self'; form-action {form_action}; frame-src {frames}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
 
 
 def hardening(*, is_https: bool) -> Callable[[Response], Response]:

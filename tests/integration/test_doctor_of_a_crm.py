@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.doctor import CRM_DATA_OLD, crm_findings
+from app.doctor import crm_findings
+from app.store.mirror import OLD_AFTER
 from tests.integration.office import Office
 
 pytestmark = pytest.mark.integration
@@ -22,11 +23,11 @@ def test_a_crm_that_is_well_has_no_finding(office: Office) -> None:
 
 
 def test_data_that_is_old_is_named_with_its_time(office: Office) -> None:
-    office.clock.step(seconds=CRM_DATA_OLD.total_seconds() + 120)
+    office.clock.step(seconds=OLD_AFTER.total_seconds() + 120)
     assert codes(office) == ["crm_data_old"]
     with office.team() as connection:
         (finding,) = crm_findings(connection, office.clock.now())
-    assert f"{office.clock.now() - CRM_DATA_OLD - timedelta(minutes=3):%Y-%m-%d}" in finding.text
+    assert f"{office.clock.now() - OLD_AFTER - timedelta(minutes=3):%Y-%m-%d}" in finding.text
 
 
 def test_a_first_load_says_how_far_it_is(office: Office) -> None:

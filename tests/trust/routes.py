@@ -109,6 +109,14 @@ ROUTES: Mapping[str, Ask] = {
     "POST /conversations/<uuid:conversation>/link": Ask("/conversations/{conversation}/link", form={"item": "{item}"}),
     "POST /conversations/<uuid:conversation>/unlink": Ask("/conversations/{linked}/unlink", form={}),
     "POST /conversations/<uuid:conversation>/dismiss": Ask("/conversations/{linked}/dismiss", form={}),
+    "POST /conversations/<uuid:conversation>/visibility": Ask(
+        "/conversations/{conversation}/visibility", form={"level": "full"}
+    ),
+    "POST /conversations/<uuid:conversation>/trust": Ask("/conversations/{conversation}/trust", form={}),
+    "POST /conversations/<uuid:conversation>/part": Ask(
+        "/conversations/{conversation}/part", form={"merged": "{linked}"}
+    ),
+    "GET /conversations/<uuid:conversation>/move": Ask("/conversations/{linked}/move", query=({"item": "deal/d78"},)),
     "GET /conversations/<uuid:conversation>/messages/<uuid:message>/original": Ask(
         "/conversations/{conversation}/messages/{message}/original", shows_owner=True
     ),

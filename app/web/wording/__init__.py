@@ -45,6 +45,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": _EN,
     "tr": {key: text for area in AREAS for key, text in area.TR.items()},
 }
+_MAILBOXES = {"gmail": "Gmail", "graph": "Outlook"}
 _PROVIDERS = {
     "gmail": "Google",
     "graph": "Microsoft",
@@ -62,6 +63,11 @@ def words(locale: str) -> Mapping[str, str]:
 def provider_name(provider: str) -> str:
     """Return what people call a provider; one that came as a plug-in is called by its own name."""
     return _PROVIDERS.get(provider, provider)
+
+
+def mailbox_name(provider: str) -> str:
+    """Return what people call the program in which they read a provider's mail."""
+    return _MAILBOXES.get(provider, provider)
 
 
 def browser_locale(request: Request) -> str:

@@ -1,0 +1,110 @@
+"""Who may read a conversation: now, and once it is linked to another item (B7).
+
+What is said of others is itself judged for who asks: a copy in a mailbox that the member may not know of (it would say
+who was in Bcc) does not show, and neither does what only that copy would open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import sqlalchemy as sa
+
+from app.acting import Seen
+from app.linking.visibility import LEVELS, Reader, message_level
+from app.model import Account, Conversation, Item, ItemRef, Level, Link
+from app.store import mirror, teams
+from app.store.mirror import Audience
+
+Why = Literal["owner", "item", "administrator"]
+_ANYBODY = Reader(0, False, frozenset())  # who holds no copy and sees the item
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A member of the team who may read something of a conversation: how much, and why."""
+
+    name: str
+    level: Level
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What linking to an item would change: who could read more than now, and what the CRM's note would hold."""
+
+    more: tuple[Witness, ...]
+    level: Level  # what everybody who sees the item there reads in the note
+
+
+class Readership:
+    """Who may read one conversation, as far as the member who asks may know; two queries, however many items."""
+
+    def __init__(self, connection: sa.Connection, seen: Seen, known: Collection[Account]) -> None:
+        """Look at a conversation; `known` are the accounts of which the member may know that they hold copies."""
+        self._seen = seen
+        self._members = teams.members(connection)
+        self._sees = mirror.audiences(connection, self._members)
+        self._holding = {account.id for account in known}
+        self._conversation = _of_copies(seen, self._holding)
+
+    def now(self, item: Item | None) -> tuple[Witness, ...]:
+        """Return who may read it now; `item` is the linked one, as far as the mirror knows it."""
+        return self._readers(self._conversation, item)
+
+    def after(self, items: Mapping[ItemRef, Item], now: tuple[Witness, ...]) -> dict[ItemRef, Preview]:
+        """Return what a link to each of the items would change."""
+        had = {each.name: each.level for each in now}
+        found = {}
+        for ref, item in items.items():
+            linked = replace(self._conversation, links=(_as_linked(item),))
+            more = [
+                each
+                for each in self._readers(linked, item)
+                if LEVELS.index(each.level) > LEVELS.index(had.get(each.name, "private"))
+            ]
+            found[ref] = Preview(tuple(more), self._shared(linked))
+        return found
+
+    def shared(self) -> Level:
+        """Return how much of it everybody who sees the linked item may read."""
+        return self._shared(self._conversation)
+
+    def _readers(self, conversation: Conversation, item: Item | None) -> tuple[Witness, ...]:
+        shared = self._shared(conversation)
+        copies = {copy.account_id for message in conversation.messages for copy in message.copies}
+        found = []
+        for member in self._members:
+            own = Reader.of(member, self._seen.accounts).account_ids & copies
+            sees_item = item is None or self._sees.get(member.id, Audience()).sees(item)
+            if own:
+                found.append(Witness(member.name, "full", "owner"))
+            elif sees_item and shared != "private":
+                found.append(Witness(member.name, shared, "item"))
+            elif member.role == "admin":
+                found.append(Witness(member.name, "metadata", "administrator"))
+        return tuple(found)
+
+    def _shared(self, conversation: Conversation) -> Level:
+        if conversation.primary_link is None:
+            return "private"
+        levels = (
+            message_level(_ANYBODY, message, conversation, self._seen.accounts, self._seen.ours)
+            for message in conversation.messages
+        )
+        return max(levels, key=LEVELS.index, default="private")
+
+
+def _of_copies(seen: Seen, accounts: Collection[int]) -> Conversation:
+    """Return the conversation with the copies of these accounts alone."""
+    messages = (
+        replace(message, copies=tuple(copy for copy in message.copies if copy.account_id in accounts))
+        for message in seen.known
+    )
+    return replace(seen.conversation, messages=tuple(each for each in messages if each.copies))
+
+
+def _as_linked(item: Item) -> Link:
+    return Link(0, item.ref, True, "manual", None, item.created_at, item.title)
