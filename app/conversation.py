@@ -21,7 +21,7 @@ from app.linking.addresses import is_ours, match_key
 from app.linking.authenticity import direction, message_verdict, sender
 from app.linking.reasons import sentence
 from app.linking.suggest import Suggestion
-from app.linking.text import fold
+from app.linking.text import excerpt, fold
 from app.linking.visibility import visible_bcc
 from app.model import Attachment, Copy, Direction, Item, ItemRef, Level, Member, Message, Person
 from app.standing import Standing, standing
@@ -29,6 +29,7 @@ from app.store import conversations, mirror
 from app.trail import Entry
 
 SHOWN_PEOPLE = 25
+PREVIEW_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class ShownMessage:
     to: tuple[str, ...]
     bcc: tuple[str, ...]
     copy: Copy | None
+    preview: str
     pieces: tuple[tuple[str, bool], ...]
     attachments: tuple[Attachment, ...]
     mailbox: str
@@ -181,6 +183,7 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         to=tuple(person.name or person.address for person in message.participants if person.role in {"to", "cc"}),
         bcc=tuple(person.name or person.address for person in visible_bcc(seen.reader, message)),
         copy=copy,
+        preview=excerpt(copy.text or copy.snippet, PREVIEW_CHARS) if copy else "",
         pieces=fold(copy.text or copy.snippet) if copy else (),
         attachments=copy.attachments if copy else (),
         mailbox=_provider(seen, copy),

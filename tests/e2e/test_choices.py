@@ -43,7 +43,7 @@ def test_choices_are_made_and_taken_back_without_scripts(new_page: NewPage, stag
     simulator.deliver("ada@northwind.test", mail(99, **answer), at=stage.clock.now())
     stage.settle()
     page.reload()
-    expect(page.locator("section.message")).to_have_count(2)
+    expect(page.locator(".message")).to_have_count(2)
     expect(page.get_by_text("Not linked")).to_be_visible()
 
 
@@ -60,9 +60,12 @@ def test_mail_that_arrives_shows_on_the_next_look(new_page: NewPage, stage: Stag
     expect(row.get_by_text("Acme rollout")).to_be_visible()
 
 
-def test_signing_out_ends_it(new_page: NewPage) -> None:
+def test_signing_out_ends_it(new_page: NewPage, stage: Stage) -> None:
     page = new_page()
-    page.goto("/inbox")
+    page.goto(stage.sign_in_link())  # a session of its own: the others' goes on
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/inbox")
+    page.locator(".menu summary").click()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
     page.goto("/inbox")

@@ -1,0 +1,241 @@
+"""The page of one conversation: what it says to whom, and what is changed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from app.model import Attachment
+from app.store import crm_connections
+from tests.integration.building import ADA, BEA, CAN, DAN, EVE, TOM, Office
+from tests.integration.web.conftest import StoppedClock
+from tests.integration.web.test_inbox import Page, browse, office, path_of
+
+__all__ = ["browse", "office"]
+pytestmark = pytest.mark.integration
+
+Browse = Callable[[str], Page]
+
+
+def part(page: str, heading: str) -> str:
+    """Return a section of the side pane, without the blanks."""
+    _, _, after = page.partition(f"<h2>{heading}</h2>")
+    return " ".join(after.partition("</section>")[0].split())
+
+
+def change(office: Office, sql: str, **params: object) -> None:
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text(sql), params)
+
+
+def at_the_time_of(office: Office, clock: StoppedClock) -> None:
+    clock.at = office.now
+
+
+def test_quotes_are_folded_and_people_are_those_of_the_crm(office: Office, browse: Browse) -> None:
+    office.mail("m1", BEA, [ADA, "stranger@else.test"], text="Hello Ada")
+    conversation = office.mail(
+        "m2", ADA, BEA, answers="m1", text="Yes.\n\nOn 2 Mar Bea wrote:\n> Hello Ada", bcc="boss@else.test",
+        attachments=[Attachment("offer.pdf", 2_048)],
+    )  # fmt: skip
+    page = browse(ADA).get(path_of(office, conversation))
+    first, second = page.split('<details class="message')[1:]
+    assert " open>" not in first.partition(">")[0] + ">"
+    assert " open>" in second.partition(">")[0] + ">"
+    assert '<pre class="mail">Yes.</pre>' in second
+    assert '<details class="quote"><summary>Quoted text</summary><pre class="mail">On 2 Mar Bea wrote:' in second
+    assert "Bcc boss@else.test" in second
+    assert "offer.pdf</a>" in second
+    assert "2.0 kB" in second
+    assert "Open in Gmail" in second
+    people = part(page, "People")
+    assert '<span class="chip">Bea</span>' in people
+    assert "stranger@else.test<br><span" in people.replace(" <br>", "<br>")
+    assert "not in the CRM" in people
+    assert "boss@else.test" in people
+    assert "boss@else.test" not in browse(EVE).get(path_of(office, conversation))
+
+
+def test_who_does_not_own_a_conversation_sees_why_nothing_can_be_changed(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    page = browse(EVE).get(path_of(office, conversation))
+    assert 'disabled aria-describedby="not-owner">Unlink</button>' in page
+    assert "Only the conversation's owner or an administrator can link it." in page
+    assert "/unlink" not in page
+    assert 'id="choose"' not in page
+    assert '<select id="level" disabled aria-describedby="only-owner">' in page
+    assert "Open in Gmail" not in page
+    assert browse(EVE).refused(f"{path_of(office, conversation)}/visibility", level="full") == 403
+
+
+def test_the_pane_says_who_reads_it_and_who_would_after_linking(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", TOM, ADA)  # two items: not linked
+    page = browse(ADA).get(path_of(office, conversation))
+    readers = part(page, "Who can see it")
+    assert 'Ada <span class="quiet">everything · has it in an own mailbox' in readers
+    assert 'Dan <span class="quiet">people and dates · administrator' in readers
+    assert "Eve" not in readers
+    assert page.count("After linking these can read it too: Can, Dan, Eve.") == 2
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    readers = part(browse(ADA).get(path_of(office, conversation)), "Who can see it")
+    assert 'Eve <span class="quiet">everything · sees the item' in readers
+    office.share(ADA, conversation, "private")
+    page = browse(ADA).get(path_of(office, conversation))
+    assert "Eve" not in part(page, "Who can see it")
+    assert "Nothing of it is written to the CRM." in page
+    assert "After linking nobody on the team reads more than now." in browse(ADA).get(
+        f"{path_of(office, conversation)}?q=rollout"
+    )
+
+
+def test_nobody_learns_from_it_who_was_in_bcc(office: Office, browse: Browse) -> None:
+    office.mailbox(EVE, visibility="private")
+    conversation = office.mail("m1", BEA, ADA, at=[ADA, EVE])  # Eve is named nowhere
+    office.share(ADA, conversation, "private")
+    change(office, "UPDATE account SET visibility = 'private'")
+    readers = part(browse(ADA).get(path_of(office, conversation)), "Who can see it")
+    assert "Ada" in readers
+    assert "Eve" not in readers
+    assert "Eve <span" in part(browse(EVE).get(path_of(office, conversation)), "Who can see it")
+
+
+def test_another_item_is_linked_after_both_were_named(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    path, ada = path_of(office, conversation), browse(ADA)
+    assert f'method="get" action="{path}/move"' in ada.get(f"{path}?q=lobby")
+    asked = ada.get(f"{path}/move?item=deal/d2")
+    assert "<strong>Rollout</strong>" in asked
+    assert "<strong>Lobby</strong>" in asked
+    assert office.linked(conversation) == "deal/d1"
+    assert browse(EVE).status(f"{path}/move?item=deal/d2") == 403
+    assert ada.status(f"{path}/move?item=deal/nothing") == 404
+    assert ada.refused(f"{path}/link", item="deal/d2") == 409
+    ada.post(f"{path}/link", item="deal/d2", move="1", back=path)
+    assert office.linked(conversation) == "deal/d2"
+    ada.post(f"{path}/unlink", back=path)
+    assert ada.status(f"{path}/move?item=deal/d1") == 303
+
+
+def test_the_history_tells_who_did_what_and_takes_back_what_stands(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    path, ada = path_of(office, conversation), browse(ADA)
+    first = office.link(ADA, conversation, office.ref("deal", "d2"))
+    second = office.link(ADA, conversation, office.ref("deal", "d3"), move=True)
+    office.share(ADA, conversation, "subject")
+    history = part(ada.get(path), "History")
+    assert history.index("Ada linked it to Işık spa instead.") < history.index("Ada linked it to Lobby.")
+    assert history.index("Ada linked it to Lobby.") < history.index("Tom has 2 open items. Choose one.")
+    assert "Ada chose what others may read: people, dates and subject." in history
+    assert second in history
+    assert first not in history  # it was overtaken
+    ada.post("/undo", action=second, back=path)
+    assert office.linked(conversation) == "deal/d2"
+    history = part(ada.get(path), "History")
+    assert "Ada took an action back." in history
+    assert second not in history
+    assert first in history
+    assert 'name="action"' not in part(browse(EVE).get(path), "History")
+
+
+def test_an_item_that_the_crm_hides_is_named_nowhere(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    change(office, "UPDATE mirror_item SET visibility = '[\"nobody\"]' WHERE external_id = 'd2'")
+    path, ada = path_of(office, conversation), browse(ADA)
+    page = ada.get(path)
+    assert "Lobby" not in page
+    assert "Ada linked it to an item you may not see." in page
+    assert ada.status(f"{path}/move?item=deal/d2") == 404
+    assert browse(EVE).status(path) == 404
+
+
+def test_visibility_is_its_owners_choice(office: Office, browse: Browse) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    path, ada = path_of(office, conversation), browse(ADA)
+    assert ada.post(f"{path}/visibility", level="private", back=path)["done"] == "shared"
+    assert '<option value="private" selected>' in ada.get(path)
+    assert browse(EVE).status(path) == 404
+    assert browse(DAN).refused(f"{path}/visibility", level="full") == 403
+    assert ada.refused(f"{path}/visibility", level="everybody") == 422
+    ada.post(f"{path}/visibility", level="", back=path)
+    assert browse(EVE).status(path) == 200
+
+
+def test_why_names_the_message_the_candidates_and_the_way_on(office: Office, browse: Browse) -> None:
+    office.item("deal", "d9", "Old one", "p1", state="won")
+    office.refresh()
+    conversation = office.mail("m1", BEA, ADA)
+    why = part(browse(ADA).get(path_of(office, conversation)), "Why")
+    assert "Linked: the only open item of Bea." in why
+    assert f'href="#m-{office.load(conversation).messages[0].public_id}"' in why
+    assert "Old one" in why
+    assert "is won" in why
+    false = ("Authentication-Results", "mx.google.com; dmarc=fail (p=REJECT) header.from=acme.test")
+    doubted = office.mail("m2", BEA, ADA, headers=[false], subject="Invoice")
+    path, ada = path_of(office, doubted), browse(ADA)
+    page = ada.get(path)
+    assert "doubts that this sender is genuine" in page
+    assert f'action="{path}/trust"' in page
+    assert browse(EVE).status(path) == 404
+    assert ada.post(f"{path}/trust", back=path)["done"] == "trusted"
+    assert office.linked(doubted) == "deal/d1"
+
+
+def test_states_have_words_and_a_way_on(office: Office, browse: Browse, clock: StoppedClock) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    at_the_time_of(office, clock)
+    path, ada = path_of(office, conversation), browse(ADA)
+    assert "the note for the CRM is on its way" in ada.get(path)
+    with office.database.for_team(office.team_id) as connection:
+        until = clock.at + timedelta(hours=16)
+        crm_connections.failed(connection, office.connection.id, "RateLimited", until)
+    page = ada.get(path)
+    assert "the note waits for the CRM until 3 Mar 2026, 00:" in page
+    assert "its data is from 2 Mar 2026" in page
+    change(office, "UPDATE crm_write SET state = 'parked'")
+    assert "the CRM refused the note" in ada.get(path)
+    assert "Nothing of it" not in ada.get(path)
+    change(office, "UPDATE account SET state = 'disconnected'")
+    assert f"{ADA} is disconnected" in ada.get(path)
+    assert "is disconnected" not in browse(EVE).get(path)
+
+
+def test_a_merge_is_taken_back_for_thirty_days(office: Office, browse: Browse, clock: StoppedClock) -> None:
+    two = {office.mail(key, BEA, ADA, subject=subject) for key, subject in (("a1", "Lamps"), ("b1", "Parking"))}
+    survivor = office.mail("b2", BEA, ADA, subject="Re: Parking", answers="b1", refers=["a1", "b1"])
+    (absorbed,) = two - {survivor}
+    at_the_time_of(office, clock)
+    path = path_of(office, survivor)
+    gone = str(office.rows("SELECT public_id FROM conversation WHERE id = :id", id=absorbed)[0].public_id)
+    ada = browse(ADA)
+    assert "Two conversations were put together" in ada.get(path)
+    assert "were put together" not in browse(EVE).get(path)
+    assert ada.post(f"{path}/part", merged=gone, back=path)["done"] == "parted"
+    assert len(office.load(absorbed).messages) == 1
+    assert "were put together" not in ada.get(path)
+    assert ada.refused(f"{path}/part", merged=gone) == 409
+
+
+def test_a_page_takes_as_many_queries_however_much_is_on_it(office: Office, browse: Browse) -> None:
+    def queries() -> int:
+        sent: list[str] = []
+        listener = lambda *call: sent.append(call[2])  # noqa: E731  # the event names it by its object
+        sa.event.listen(office.database.engine, "before_cursor_execute", listener)
+        ada.get(f"{path_of(office, conversation)}?q=l")
+        sa.event.remove(office.database.engine, "before_cursor_execute", listener)
+        return len(sent)
+
+    ada = browse(ADA)
+    conversation = office.mail("m1", TOM, ADA)
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    few = queries()
+    for number in range(5):
+        office.mail(f"n{number}", TOM, [ADA, CAN], at=[ADA, CAN], answers="m1", attachments=[Attachment("a.pdf", 1)])
+        office.link(ADA, conversation, office.ref("deal", "d3" if number % 2 else "d1"), move=True)
+        office.deal(f"x{number}", f"Lamps {number}", "p2")
+        office.member(f"member{number}@northwind.test")
+    office.refresh()
+    assert queries() == few
