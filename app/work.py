@@ -93,15 +93,14 @@ def try_policy(connection: sa.Connection, acting: Acting, given: Mapping[str, An
     return _report(connection, acting, "policy", since, request)
 
 
-def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> Work | None:
-    """Take an action back; None when that is done already, the work that does it when it met many conversations.
+def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int] | Work:
+    """Take an action back: return the conversations on which it was, or the work that does it when they are many.
 
     Raises what links.undo() raises.
     """
     ids = links.conversations_of_batch(connection, batch_id)
     if len(ids) <= AT_ONCE:
-        links.undo(connection, acting, batch_id)
-        return None
+        return links.undo(connection, acting, batch_id)
     if rows.is_running(connection, batch_id):
         raise Conflict("work_running")
     seen = see(connection, acting.member, ids)

@@ -9,15 +9,16 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from app import links
-from app.acting import NOBODYS
-from app.cli.choosing import acting_as, as_member, conversation_of, team_option
-from app.cli.frame import Answer, Command
+from app import links, work
+from app.acting import NOBODYS, Acting
+from app.cli.choosing import acting_as, as_member, conversation_of, member_of, team_of, team_option
+from app.cli.frame import Answer, Command, opened
 from app.errors import NotFound
 from app.explain import explain as explain_conversation
 from app.linking.reasons import sentence
 from app.model import ITEM_KINDS, ItemRef
 from app.store import crm, merges, teams
+from app.store.work import Work
 
 _LONGEST_NUMBER = 19  # what PostgreSQL holds
 
@@ -95,8 +96,13 @@ def undo(action: str, member: str | None, team: str | None) -> Answer:
         batch_id = str(uuid.UUID(action))
     except ValueError:
         raise click.BadParameter(f"{action!r} is no id of an action, and no merge/N.", param_hint="ACTION") from None
-    with acting_as(member, team) as (connection, acting):
-        links.undo(connection, acting, batch_id)
+    with opened() as installation:
+        team_id = team_of(installation, team)
+        with installation.database.for_team(team_id) as connection:
+            acting = Acting(team_id, member_of(connection, member), installation.clock.now())
+            undone = work.undo(connection, acting, batch_id)
+        if isinstance(undone, Work):  # in parts, here; should this process die, a worker goes on
+            work.run(installation, team_id, undone.id)
     return _acted(acting, "undone", sentence("undone"))
 
 

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 import yaml
 
 from app import policy as policies
 from app import replay as reports
+from app import work
+from app.acting import Acting
 from app.cli.choosing import as_member, member_of, team_of, team_option
 from app.cli.frame import Answer, Command, opened
-from app.linking.reasons import kind_word
+from app.installation import Installation
+from app.linking.reasons import kind_word, sentence
 from app.model import ItemRef
 from app.replay import Difference, Report
 from app.store import teams
+from app.store.work import Work
 
 _SPAN = re.compile(r"([1-9][0-9]{0,3})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -51,16 +56,20 @@ class Span(click.ParamType[timedelta]):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A YAML file with the fields of the policy that are to differ.",
 )
+@click.option("--apply", "applied", is_flag=True, help="Do it, as one action that `threadlink undo` takes back.")
 @as_member
 @team_option
-def replay(since: timedelta, file: Path | None, member: str | None, team: str | None) -> Answer:
-    """Say what the policy would do with the mail of the last days; nothing is changed.
+def replay(since: timedelta, file: Path | None, applied: bool, member: str | None, team: str | None) -> Answer:
+    """Say what the policy would do with the mail of the last days; without --apply nothing is changed.
 
-    Looks at the conversations that the member may link. Links made by hand are never touched.
+    Looks at the conversations that the member may link. Links made by hand are never touched. Only an administrator
+    may apply it.
     """
     given = _fields(file) if file else None
     with opened() as installation:
         team_id = team_of(installation, team)
+        if applied:
+            return _applied(installation, team_id, member, since, given)
         with installation.database.for_team(team_id) as connection:
             policy = policies.read(given, policies.current(connection)) if given is not None else None
             found = teams.team(connection)
@@ -68,6 +77,46 @@ def replay(since: timedelta, file: Path | None, member: str | None, team: str | 
             locale = found.locale if found else "en"
             report = reports.replay(connection, member_of(connection, member), begin, policy, locale)
     return Answer(_document(report), list(_lines(report, locale)))
+
+
+def _applied(
+    installation: Installation, team_id: int, member: str | None, since: timedelta, given: dict[str, Any] | None
+) -> Answer:
+    """Look back and do what was found, in this process; should it die, a worker goes on."""
+    with installation.database.for_team(team_id) as connection:
+        acting = Acting(team_id, member_of(connection, member), installation.clock.now())
+        asked = work.look_back(connection, acting, since, given)
+    work.run(installation, team_id, asked.id)
+    with installation.database.for_team(team_id) as connection:
+        work.begin(connection, acting, asked.public_id)
+    work.run(installation, team_id, asked.id)
+    with installation.database.for_team(team_id) as connection:
+        found = teams.team(connection)
+        return _done(connection, acting, asked, found.locale if found else "en")
+
+
+def _done(connection: sa.Connection, acting: Acting, asked: Work, locale: str) -> Answer:
+    """Say how many were changed, and why each of the others was not."""
+    pages = [work.show(connection, acting.member, asked.public_id, locale)]
+    while pages[-1].end is not None:
+        pages.append(work.show(connection, acting.member, asked.public_id, locale, pages[-1].end))
+    refused = [line for page in pages for line in page.lines if line.entry.state == "refused"]
+    not_done = [
+        {
+            "id": line.seen.conversation.public_id,
+            "subject": line.seen.subject,
+            "reason": line.entry.reason,
+            "sentence": sentence(line.entry.reason, {}, locale),
+        }
+        for line in refused
+    ]
+    counts = pages[0].counts
+    lines = [
+        f"{counts.get('done', 0)} conversations were changed.",
+        f"To take that back: threadlink undo {asked.batch_id}",
+        *(f"  {each['subject'] or '(no subject shown)'}  [{each['id']}]: {each['sentence']}" for each in not_done),
+    ]
+    return Answer({"action": asked.batch_id, "counts": dict(counts), "not_done": not_done}, lines)
 
 
 def _fields(file: Path) -> dict[str, Any]:

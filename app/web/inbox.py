@@ -19,6 +19,7 @@ from app.errors import NotFound
 from app.installation import Installation
 from app.store import conversations
 from app.store.inbox import COUNTED_UP_TO, STATES, State
+from app.store.work import Work
 from app.web import paging
 from app.web.choosing import act, back, found_items, named_item, reading
 from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
@@ -97,9 +98,9 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
             raise NotFound
         acting = Acting(who().team.id, who().member, installation.clock.now())
         with reading(installation) as connection:
-            begun = work.undo(connection, acting, action)
-        if begun is not None:
-            return redirect(f"/work/{begun.public_id}", 303)
+            undone = work.undo(connection, acting, action)
+        if isinstance(undone, Work):
+            return redirect(f"/work/{undone.public_id}", 303)
         return back({"done": "undone", "action": acting.batch_id})
 
 

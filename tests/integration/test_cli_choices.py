@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from app import cli
 from app.cli.frame import run
 from app.store.database import Database
-from tests.integration.building import ADA, BEA, CAN, PROVEN_FALSE, Office
+from tests.integration.building import ADA, BEA, CAN, DAN, PROVEN_FALSE, Office
 
 pytestmark = pytest.mark.integration
 
@@ -139,3 +139,23 @@ def test_review_lists_choices_and_offers_and_an_offer_is_accepted_and_undone(thr
 def test_an_offer_that_is_not_there(threadlink: Run, office: Office, offer: str) -> None:
     status, _ = threadlink("offers", "accept", offer, "--as", ADA)
     assert status == (2 if offer == "x" else 1)
+
+
+def test_a_replay_is_applied_by_an_administrator_and_taken_back_as_one(
+    threadlink: Run, office: Office, configured: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    linked, by_hand = office.mail("m1", BEA, ADA), office.mail("m2", BEA, ADA)
+    office.link(ADA, by_hand, office.ref("deal", "d2"), move=True)
+    office.member(DAN, "admin")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("blocklist: [acme.test]\n")
+    words = ("replay", "--since", "400d", "--policy", str(policy), "--apply")
+    assert threadlink(*words, "--as", ADA)[0] == 4
+    assert office.linked(linked) == "deal/d1"
+    status, done = threadlink(*words, "--as", DAN)
+    assert (status, done["counts"], done["not_done"]) == (0, {"done": 1}, [])
+    assert (office.linked(linked), office.linked(by_hand)) == (None, "deal/d2")
+    assert threadlink("undo", done["action"], "--as", DAN)[0] == 0
+    assert office.linked(linked) == "deal/d1"
+    assert run(cli.threadlink, [*words, "--as", DAN]) == 0
+    assert "1 conversations were changed." in capsys.readouterr().out

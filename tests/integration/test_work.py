@@ -145,7 +145,7 @@ def test_many_are_linked_by_a_job_part_by_part(office: Office, few: None) -> Non
     assert {len(office.trail(each)) for each in ids} == {1}
     with office.database.for_team(office.team_id) as connection:
         undoing = work.undo(connection, office.acting(ADA), asked.batch_id)
-    assert undoing is not None
+    assert isinstance(undoing, Work)
     finish(office, undoing)
     assert [office.linked(each) for each in ids] == [None] * 5
     assert shown(office, ADA, undoing).counts == {"done": 5}
@@ -163,7 +163,7 @@ def test_what_runs_is_not_taken_back_and_what_changed_meanwhile_stays(office: Of
     office.unlink(ADA, ids[4])
     with office.database.for_team(office.team_id) as connection:
         undoing = work.undo(connection, office.acting(ADA), asked.batch_id)
-    assert undoing is not None
+    assert isinstance(undoing, Work)
     finish(office, undoing)
     assert shown(office, ADA, undoing).counts == {"done": 4, "refused": 1}
     assert [line.entry.reason for line in shown(office, ADA, undoing).lines] == ["changed_meanwhile"]

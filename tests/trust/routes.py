@@ -250,6 +250,14 @@ ROUTES: Mapping[str, Ask] = {
         )
         for name in ("rotate", "enable", "test", "remove")
     },
+    "GET /api/v1/policy": Ask("/api/v1/policy", access="administrators"),
+    "PUT /api/v1/policy": Ask("/api/v1/policy", json={"max_counterparts": 9}, access="administrators"),
+    "POST /api/v1/policy/dry-run": Ask(
+        "/api/v1/policy/dry-run", json={"blocklist": ["elsewhere.test"]}, access="administrators"
+    ),
+    "POST /api/v1/replay": Ask("/api/v1/replay", json={"days": 366}, access="administrators"),
+    "GET /api/v1/work/<uuid:public_id>": Ask("/api/v1/work/{work}", shows_owner=True),
+    "POST /api/v1/work/<uuid:public_id>/begin": Ask("/api/v1/work/{work}/begin", json={}),
     "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
     "GET /icons/<name>.png": Ask("/icons/none.png", access="everybody"),
     "GET /gmail/connect/<token>": Ask("/gmail/connect/{unknown}", access="everybody"),

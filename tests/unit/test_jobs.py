@@ -102,6 +102,7 @@ def test_the_schedules_are_those_of_the_design() -> None:
         "poll_quiet": "* * * * *",
         "write_due": "* * * * *",
         "work_due": "* * * * *",
+        "deliver_due_webhooks": "* * * * *",
         "refresh_mirrors": "* * * * *",
         "subscribe_crms": "23 * * * *",
         "renew_subscriptions": "*/10 * * * *",

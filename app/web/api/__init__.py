@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.installation import Installation
-from app.web.api import accounts, conversations, items, webhooks
+from app.web.api import accounts, conversations, items, policy, webhooks, work
 from app.web.api.frame import Frame
 
 
@@ -20,4 +20,6 @@ def blueprint(installation: Installation) -> Blueprint:
     items.add(frame)
     accounts.add(frame)
     webhooks.add(frame)
+    policy.add(frame)
+    work.add(frame)
     return frame.routes

@@ -9,12 +9,14 @@ import sqlalchemy as sa
 from flask import Response, jsonify
 
 from app import doctor, inbox, links, offers, review
+from app import work as long_work
 from app.acting import NOBODYS, Acting, Seen
 from app.errors import NotFound
 from app.explain import decided, explain
 from app.model import ItemRef, Member
 from app.store import conversations as rows
 from app.store import crm, teams
+from app.store.work import Work
 from app.web import paging
 from app.web.api.frame import Frame
 from app.web.api.shapes import (
@@ -210,9 +212,11 @@ def _add_batches(frame: Frame) -> None:
         """Take an action back, by the id it answered with."""
 
         def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
-            undone = links.undo(connection, acting, str(json.action))
+            undone = long_work.undo(connection, acting, str(json.action))
+            if isinstance(undone, Work):
+                return {"undone": [], "work": undone.public_id}
             seen = links.see(connection, acting.member, undone)
-            return {"undone": [each.conversation.public_id for each in seen.values()]}
+            return {"undone": [each.conversation.public_id for each in seen.values()], "work": None}
 
         return frame.writing(work)
 

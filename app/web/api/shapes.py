@@ -105,6 +105,36 @@ class AutoLinkIn(Closed):
     auto_link: bool
 
 
+Blocklist = Annotated[list[Text], Field(max_length=10_000, description="Addresses, and domains without an @.")]
+
+
+class PolicyIn(Closed):
+    """The fields of the policy that are to differ; those left out keep their value."""
+
+    retroactive: Literal["message", "conversation"] | None = None
+    blocklist: Blocklist | None = None
+    blocklist_scope: Literal["sole", "any"] | None = None
+    skip_automated: bool | None = None
+    max_counterparts: int | None = Field(None, ge=1, le=100_000)
+    learned_auto_link: bool | None = None
+    sender_must_be_known: bool | None = None
+
+
+class ReplayIn(Closed):
+    days: int = Field(30, ge=1, le=366)
+    policy: PolicyIn | None = Field(None, description="How the policy is to differ from the team's; null: it is that.")
+
+
+class BeginIn(Closed):
+    elsewhere: Literal["skip", "move"] = Field(
+        "skip", description="What becomes of conversations that are linked to another item, in a bulk link."
+    )
+
+
+class WorkQuery(Closed):
+    after: int = Field(0, ge=0, le=10_000, description="Where the last page ended: its `next`.")
+
+
 class SearchIn(Closed):
     q: Text = Field(min_length=1, max_length=LONGEST_QUERY, description="The beginnings of words of the title.")
     kind: ItemKind | None = None
@@ -176,6 +206,49 @@ class Conversations(BaseModel):
 
 class Undone(BaseModel):
     undone: list[Id]
+    work: Id | None = Field(description="What takes it back, when that takes long: GET /work/ID says how far it is.")
+
+
+class PolicyOut(BaseModel):
+    retroactive: str
+    blocklist: list[str]
+    blocklist_scope: str
+    skip_automated: bool
+    max_counterparts: int
+    learned_auto_link: bool
+    sender_must_be_known: bool
+
+
+class NamedItem(BaseModel):
+    kind: str
+    id: str
+    title: str
+
+
+class WorkLine(BaseModel):
+    """A conversation that was refused, or with which something would be done."""
+
+    id: Id
+    subject: str | None
+    outcome: str = Field(description="refused, would_link, would_move, would_choose, would_differ or would_leave.")
+    reason: str | None
+    sentence: str | None
+    linked_to: NamedItem | None
+    item: NamedItem | None
+
+
+class WorkOut(BaseModel):
+    """Long work: `looking` and `doing` run, `ready` waits for POST /work/ID/begin, `done` and `stopped` are over."""
+
+    id: Id
+    kind: str
+    state: str
+    done: int = Field(description="Of `total` conversations, in the state it is in.")
+    total: int
+    counts: dict[str, int] = Field(description="How many conversations were done, refused, or would be dealt with how.")
+    action: Id = Field(description="Takes back what was done: POST /undo.")
+    conversations: list[WorkLine] = Field(description="Empty while it runs.")
+    next: int | None = Field(description="Where the next page begins; null for the last.")
 
 
 class Record(BaseModel):
