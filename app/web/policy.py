@@ -22,6 +22,8 @@ from app.web.signed_in import Browser, who
 LONGEST_LIST = 400_000  # bytes of a form: a blocklist may have 10,000 entries
 LONGEST_ADDRESS = 320
 SHOWN_REPLAYS = 10
+_TYPED = ("retroactive", "blocklist_scope", "max_counterparts", "smart_bcc_creates")
+_TICKS = ("skip_automated", "learned_auto_link", "sender_must_be_known")
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -117,16 +119,11 @@ def _acting(installation: Installation) -> Acting:
 
 
 def _policy_form(form: ImmutableMultiDict[str, str]) -> dict[str, object]:
-    """Return the fields of the policy as the form has them."""
-    return {
-        "retroactive": form.get("retroactive", ""),
-        "blocklist": _lines(form.get("blocklist", "")),
-        "blocklist_scope": form.get("blocklist_scope", ""),
-        "skip_automated": "skip_automated" in form,
-        "max_counterparts": form.get("max_counterparts", ""),
-        "learned_auto_link": "learned_auto_link" in form,
-        "sender_must_be_known": "sender_must_be_known" in form,
-    }
+    """Return the fields of the policy as the form has them; a tick that is not sent is off."""
+    typed: dict[str, object] = {name: form[name] for name in _TYPED if name in form}
+    if "blocklist" in form:
+        typed["blocklist"] = _lines(form["blocklist"])
+    return {**typed, **{name: name in form for name in _TICKS}}
 
 
 def _lines(text: str) -> list[str]:

@@ -118,6 +118,7 @@ class PolicyIn(Closed):
     max_counterparts: int | None = Field(None, ge=1, le=100_000)
     learned_auto_link: bool | None = None
     sender_must_be_known: bool | None = None
+    smart_bcc_creates: Literal["nobody", "recipients", "everybody"] | None = None
 
 
 class ReplayIn(Closed):
@@ -217,6 +218,7 @@ class PolicyOut(BaseModel):
     max_counterparts: int
     learned_auto_link: bool
     sender_must_be_known: bool
+    smart_bcc_creates: str
 
 
 class NamedItem(BaseModel):

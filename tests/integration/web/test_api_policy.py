@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from app import work
+from app.model import Policy
+from app.web.api.shapes import PolicyIn, PolicyOut
 from tests.integration.building import ADA, BEA, CAN, DAN, TOM, Office
-from tests.integration.web.test_api import Program, id_of, office, program
+from tests.integration.web.program import Program
 
-__all__ = ["office", "program"]
 pytestmark = pytest.mark.integration
+
+
+def test_the_api_knows_every_field_of_the_policy() -> None:
+    names = [field.name for field in fields(Policy)]
+    assert list(PolicyIn.model_fields) == list(PolicyOut.model_fields) == names
 
 
 def put(program: Program, body: Any) -> tuple[int, Any]:
@@ -37,12 +44,8 @@ def test_the_policy_is_read_changed_and_tried(office: Office, program: Callable[
     assert dan.get("/policy")[1]["blocklist"] == []
     assert dan.post(f"/work/{tried['id']}/begin")[1]["state"] == "done"
     assert (dan.get("/policy")[1]["blocklist"], dan.get("/policy")[1]["max_counterparts"]) == (["acme.test"], 5)
-    for answer in (
-        ada.get("/policy"),
-        put(ada, {"max_counterparts": 5}),
-        ada.post("/policy/dry-run"),
-        ada.post("/replay"),
-    ):
+    tries = (ada.get("/policy"), put(ada, {"max_counterparts": 5}), ada.post("/policy/dry-run"), ada.post("/replay"))
+    for answer in tries:
         assert (answer[0], answer[1]["reason"]) == (403, "not_administrator")
     for wrong in ({"max_counterparts": 0}, {"blocklist": ["no domain"]}, {"unknown": 1}, {"retroactive": "always"}):
         assert put(dan, wrong)[0] == 422
@@ -57,7 +60,10 @@ def test_a_replay_is_reported_applied_and_taken_back(office: Office, program: Ca
     assert (done["state"], done["counts"], office.linked(conversation)) == ("done", {"done": 1}, None)
     assert dan.post(f"/work/{report['id']}/begin", once="k1")[1] == done
     assert dan.post(f"/work/{report['id']}/begin")[1]["reason"] == "work_begun"
-    assert dan.post("/undo", {"action": report["action"]})[1] == {"undone": [id_of(office, conversation)], "work": None}
+    assert dan.post("/undo", {"action": report["action"]})[1] == {
+        "undone": [office.load(conversation).public_id],
+        "work": None,
+    }
     assert office.linked(conversation) == "deal/d1"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 
 from app import work
+from app.model import Policy
 from app.store.database import Database
 from tests.integration.building import ADA, BEA, CAN, DAN, SOMEBODY, TOM, Office, northwind
 from tests.integration.web.test_inbox import Page, browse, office, path_of
@@ -37,6 +39,11 @@ def test_the_pages_of_the_team_are_for_administrators(browse: Callable[[str], Pa
     page = dan.get(path)
     assert f'href="{path}" aria-current="page"' in page
     assert "<script" not in page
+
+
+def test_the_page_of_the_rules_has_every_field_of_the_policy(browse: Callable[[str], Page]) -> None:
+    named = set(re.findall(r'name="(\w+)"', browse(DAN).get("/settings/policy")))
+    assert {field.name for field in fields(Policy)} == named - {"address", "viewport"}
 
 
 def test_rules_are_tried_then_saved_as_they_were_shown(office: Office, browse: Callable[[str], Page]) -> None:
