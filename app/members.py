@@ -46,6 +46,21 @@ class Organization:
     is_own: bool  # whether the administrator who asks belongs to it, and so may let it in
 
 
+# --- the operator ---
+
+
+def add(
+    connection: sa.Connection, team_id: int, name: str, email: str, role: MemberRole, now: datetime
+) -> Member | None:
+    """Add a member without asking anybody, or bring a removed one back; None when the address is a member's already."""
+    member_id = teams.add_member(connection, team_id, name, email, role)
+    if member_id is None:
+        return None
+    detail = {"member": member_id, "role": role}
+    links.audit(connection, team_id, [{"at": now, "member_id": None, "action": "add_member", "detail": detail}])
+    return teams.member_by_id(connection, member_id)
+
+
 # --- administrators ---
 
 

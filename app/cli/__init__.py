@@ -8,7 +8,8 @@ from app.cli.frame import Group, run
 from app.cli.installing import migrate, rotate_keys, serve, smtp, web, worker
 from app.cli.linking import dismiss, explain, link, trust, undo, unlink
 from app.cli.manifests import manifest
-from app.cli.people import accounts, members, teams
+from app.cli.members import members
+from app.cli.people import accounts, teams
 from app.cli.playing import demo, threads
 from app.cli.replaying import replay
 from app.cli.reviewing import offers, review

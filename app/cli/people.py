@@ -1,4 +1,4 @@
-"""teams, members, accounts: who uses threadlink, and with which mailboxes."""
+"""teams, accounts: who uses threadlink, and with which mailboxes. Their people: members.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from app import accounts as account_rules
-from app import connecting, registry
+from app import connecting, members, registry
 from app.cli.choosing import account_of, as_member, member_of, person, team_of, team_option
-from app.cli.frame import ANSWER_IS_NO, Answer, Group, opened, table
+from app.cli.frame import Answer, Group, opened, table
 from app.linking.addresses import normalize_domain
 from app.linking.reasons import sentence
 from app.model import AccountKind
@@ -47,7 +47,7 @@ def add_team(name: str, domains: tuple[str, ...], admin: str, plan: str, locale:
             team_id = lookups.add_team(connection, name)
         with installation.database.for_team(team_id) as connection:
             team_rows.configure(connection, domains=[d for d in own.values() if d], plan=plan, locale=locale)
-            team_rows.add_member(connection, team_id, admin_name, admin_email, "admin")
+            members.add(connection, team_id, admin_name, admin_email, "admin", installation.clock.now())
             team = team_rows.team(connection)
     public_id = team.public_id if team else ""
     return Answer({"team": {"id": public_id, "name": name}}, [f"Added the team {name} with {admin_email}."])
@@ -83,39 +83,6 @@ def list_teams() -> Answer:
         + [(team.name, team.plan, ", ".join(team.domains) or "-", people, boxes) for team, people, boxes in found]
     )
     return Answer({"teams": document}, lines)
-
-
-@click.group(cls=Group)
-def members() -> None:
-    """The people of a team."""
-
-
-@members.command("add")
-@click.argument("who", metavar="'NAME <ADDRESS>'")
-@click.option("--admin", is_flag=True, help="Make an administrator.")
-@team_option
-def add_member(who: str, admin: bool, team: str | None) -> Answer:
-    """Add a member to a team."""
-    name, email = person(who)
-    with opened() as installation:
-        team_id = team_of(installation, team)
-        with installation.database.for_team(team_id) as connection:
-            added = team_rows.add_member(connection, team_id, name, email, "admin" if admin else "member")
-    if added is None:
-        return Answer({"added": False, "email": email}, [f"{email} is a member already."], ANSWER_IS_NO)
-    return Answer({"added": True, "email": email}, [f"Added {name} ({email})."])
-
-
-@members.command("list")
-@team_option
-def list_members(team: str | None) -> Answer:
-    """List the members of a team."""
-    with opened() as installation, installation.database.for_team(team_of(installation, team)) as connection:
-        found = team_rows.members(connection)
-    return Answer(
-        {"members": [{"id": m.public_id, "name": m.name, "email": m.email, "role": m.role} for m in found]},
-        table([("MEMBER", "ADDRESS", "ROLE"), *((m.name, m.email, m.role) for m in found)]),
-    )
 
 
 @click.group(cls=Group)

@@ -38,6 +38,7 @@ from app.linking.reasons import REASONS, sentence
 from app.web import (
     addon_connect,
     api,
+    audit,
     connect,
     connect_crm,
     conversation,
@@ -108,6 +109,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(openid.blueprint(installation, browser))
         flask.register_blueprint(members.blueprint(installation, browser))
         flask.register_blueprint(personal_access.blueprint(installation, browser))
+        flask.register_blueprint(audit.blueprint(installation, browser))
         flask.register_blueprint(inbox.blueprint(installation, browser))
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))

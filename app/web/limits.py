@@ -23,7 +23,7 @@ Kind = Literal["requests", "sign_ins", "writes", "searches", "heavy"]
 TEAM_FACTOR = 5  # a team may do so many times what one member may
 _EXTENSION = "threadlink.limits"
 _NEVER = frozenset({"health", "webhooks"})  # blueprints
-_KNOCKING = ("/sign-in/", "/connect/")  # where tokens could be guessed
+_KNOCKING = ("/sign-in/", "/connect/", "/invitation/")  # where tokens could be guessed
 _HEAVY = frozenset({"doctor", "replay", "export"})  # words of a path
 _SEARCHING = frozenset({"q", "s"})  # arguments
 

@@ -38,6 +38,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         return begin(issuer)
 
     @pages.post("/preferences/sign-in/<issuer>")
+    @browser.members_only
     def start_binding(issuer: str) -> WerkzeugResponse:
         return begin(issuer, bind=True)
 

@@ -16,7 +16,7 @@ PREFERENCES_PAGES = (
     ("/preferences", "preferences"),
     ("/preferences/email-sync", "accounts"),
     ("/preferences/sign-in", "signing_in"),
-    ("/preferences/keys", "keys"),
+    ("/preferences/keys", "api_keys"),
 )
 SETTINGS_PAGES = (
     ("/settings/members", "members"),
@@ -25,6 +25,7 @@ SETTINGS_PAGES = (
     ("/settings/policy", "policy"),
     ("/settings/replay", "replay"),
     ("/settings/crm", "crm"),
+    ("/settings/audit", "log"),
 )
 
 

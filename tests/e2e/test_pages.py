@@ -30,6 +30,7 @@ PAGES = [
     "/preferences/sign-in",
     "/preferences/keys",
     "/settings/members",
+    "/settings/audit",
     "/sign-in",
     "/api/docs",
     "/conversations/",

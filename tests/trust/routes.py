@@ -174,6 +174,8 @@ ROUTES: Mapping[str, Ask] = {
         access="administrators",
     ),
     "GET /settings": Ask("/settings", access="administrators"),
+    "GET /settings/audit": Ask("/settings/audit", query=({}, {"member": "{member}"}), access="administrators"),
+    "POST /settings/audit/export": Ask("/settings/audit/export", form={}, access="administrators"),
     "GET /settings/members": Ask("/settings/members", access="administrators"),
     "POST /settings/members/invite": Ask(
         "/settings/members/invite", form={"name": "New", "email": "new@x.test"}, access="administrators"
@@ -291,6 +293,9 @@ COMMANDS: Mapping[str, Command | str] = {
     "threadlink api-keys add": Command("api-keys add another"),
     "threadlink api-keys list": Command("api-keys list", shows_owner=True),
     "threadlink api-keys revoke": Command("api-keys revoke {key}"),
+    "threadlink members invite": Command("members invite new@x.test"),
+    "threadlink members role": Command("members role leo@northwind.test member"),
+    "threadlink members remove": Command("members remove leo@northwind.test"),
     "threadlink explain": Command("explain {message_id}", shows_owner=True),
     "threadlink link": Command("link {conversation} {item}"),
     "threadlink unlink": Command("unlink {linked}"),

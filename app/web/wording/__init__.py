@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flask import Request
 
 from app.web.wording import (
+    audit,
     connecting,
     conversation,
     crm,
@@ -25,6 +26,7 @@ from app.web.wording import (
 LOCALES = ("en", "tr")
 DEFAULT_LOCALE = "en"
 AREAS = (
+    audit,
     connecting,
     conversation,
     crm,

@@ -184,10 +184,11 @@ def test_a_state_is_good_once_for_its_browser_its_issuer_and_ten_minutes(
 
 
 def test_another_site_begins_no_sign_in(visitor: Callable[[], Visitor], office: Office) -> None:
-    for path in ("/sign-in/google/start", "/preferences/sign-in/google", f"{invite(office)}/google"):
+    for path in ("/sign-in/google/start", f"{invite(office)}/google"):
         assert visitor().client.post(path, headers={"Origin": "https://evil.test"}).status_code == 403
-    for path in ("/sign-in/nobody/start", "/invitation/x/google", "/preferences/sign-in/google"):
+    for path in ("/sign-in/nobody/start", "/invitation/x/google"):
         assert visitor().post(path).status_code == 404
+    assert visitor().post("/preferences/sign-in/google").headers["Location"] == "/sign-in"
 
 
 def test_a_member_adds_and_removes_what_they_sign_in_with(

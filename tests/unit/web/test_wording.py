@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -12,7 +13,8 @@ from app.errors import ThreadlinkError
 from app.web.application import ANSWERS
 from app.web.wording import AREAS, LOCALES, provider_name, words
 
-TEMPLATES = Path(__file__).parents[3] / "app" / "web" / "templates"
+APP = Path(__file__).parents[3] / "app"
+TEMPLATES = APP / "web" / "templates"
 
 
 def fields(text: str) -> set[str]:
@@ -30,6 +32,10 @@ def test_a_text_stands_in_one_area() -> None:
     assert len(keys) == len(set(keys))
 
 
+def test_no_text_has_a_name_that_a_template_would_take_for_something_else() -> None:
+    assert [key for key in words("en") if hasattr(dict, key)] == []  # text.keys would be the method
+
+
 def test_no_text_is_left_in_english() -> None:
     english, turkish = (words(locale) for locale in LOCALES)
     assert [key for key in english if english[key] == turkish[key]] == []
@@ -44,6 +50,44 @@ def test_a_template_uses_texts_that_are_there(template: Path) -> None:
 @pytest.mark.parametrize(("error", "reason"), [(kind, reason) for kind, _, reason in ANSWERS if reason])
 def test_an_error_that_is_answered_has_words(error: type[ThreadlinkError], reason: str) -> None:
     assert f"problem_{reason}" in words("en"), error
+
+
+def audited() -> set[str]:
+    """Return every action that some code writes into the audit log: what it calls a function of that name with."""
+    found: set[str] = set()
+    for path in APP.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+                "audit",
+                "_audit",
+                "audit_all",
+            ):
+                found |= {
+                    each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+            if isinstance(node, ast.Dict) and any(
+                isinstance(k, ast.Constant) and k.value == "member_id" for k in node.keys
+            ):
+                written = dict(zip([ast.unparse(key) for key in node.keys if key], node.values, strict=True))
+                action = written.get("'action'")
+                found |= {action.value} if isinstance(action, ast.Constant) else set()
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.IfExp)
+                and ast.unparse(node.targets[0]) == "action"
+            ):
+                found |= {
+                    e.value
+                    for e in (node.value.body, node.value.orelse)
+                    if isinstance(e, ast.Constant) and isinstance(e.value, str)
+                }
+    return found
+
+
+def test_everything_that_is_audited_has_words() -> None:
+    written = audited()
+    assert {"link", "connect_account", "connect_account_again", "change_policy", "sign_in", "export_audit"} <= written
+    assert {action for action in written if f"audit_{action}" not in words("en")} == set()
 
 
 def test_an_unknown_locale_reads_english_and_a_plug_in_goes_by_its_own_name() -> None:
