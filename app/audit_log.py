@@ -153,5 +153,5 @@ def _about(
     return {name: value for name, value in {**told, **plain}.items() if value}
 
 
-_TOLD = ("address", "role", "issuer", "by", "organization", "adapter", "company", "host")
+_TOLD = ("address", "role", "issuer", "by", "organization", "adapter", "company", "host", "provider")
 _SWITCHES = ("auto_link", "may_join")

@@ -20,7 +20,7 @@ from app.web.wording.audit import EN
 
 LONGEST_FILTER = 100
 ACTIONS = tuple(key.removeprefix("audit_") for key in EN if key.startswith("audit_"))
-_NAMED_AT = ("issuer", "by", "adapter")  # values that are called by a name of their own
+_NAMED_AT = ("issuer", "by", "adapter", "provider")  # values that are called by a name of their own
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
