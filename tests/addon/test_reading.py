@@ -52,6 +52,12 @@ def test_nobody_known_is_said_and_can_be_made(desk: Desk) -> None:
     assert panel.button("Create", at="Sam")[0] == "create_person"
 
 
+def test_of_mail_among_colleagues_nothing_is_made(desk: Desk) -> None:
+    panel = desk.panel().open(desk.mail("m1", f"Can <{CAN}>", subject="Lunch"))
+    assert "Only colleagues take part." in panel.texts
+    assert not {"People", "New deal"} & set(panel.texts)
+
+
 def test_a_message_that_is_not_stored_is_asked_for_and_read_soon(desk: Desk) -> None:
     message_id = desk.mail("m1", f"Bea <{BEA}>", is_stored=False)
     panel = desk.panel().open(message_id)

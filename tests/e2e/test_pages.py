@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from app.demo.stage import Stage
 from tests.e2e.conftest import NewPage
 
 PAGES = [
@@ -91,3 +94,46 @@ def test_what_a_mail_says_is_text(new_page: NewPage) -> None:
     page = new_page()
     page.goto("/inbox?state=unlinked")
     expect(page.get_by_text("<b>Ten minutes</b> of your time?").first).to_be_visible()
+
+
+def test_the_gmail_add_on_beside_a_message(new_page: NewPage, stage: Stage, tmp_path: Path) -> None:
+    """Every card that changes nothing, in the simulated Gmail; pictures lie in tmp_path for whoever wants to look."""
+    page, gmail = new_page(), f"{stage.addon_page()}/ada@northwind.test"
+
+    def open_message(subject: str) -> None:
+        page.goto(gmail)
+        page.get_by_role("link", name=subject).first.click()
+
+    def shows(name: str, *texts: str) -> None:
+        panel = page.locator("form.panel")
+        for text in texts:
+            expect(panel.get_by_text(text).first).to_be_visible()
+        assert page.evaluate("document.querySelector('form.panel').scrollWidth <= 300")
+        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+
+    page.goto(gmail)
+    shows("home", "To review", "Recent", "Lamps for the spa")
+    page.get_by_role("button", name="Show").first.click()
+    shows("review", "Riverside ışık spa", "None of these")
+    page.get_by_role("button", name="←").click()
+    page.get_by_role("button", name="Settings").click()
+    shows("settings", "Automatic linking", "ada@northwind.test")
+
+    open_message("Prices for the rollout")
+    shows("linked", "Linked deal", "Acme rollout", "Bea Lindqvist")
+    page.get_by_role("button", name="Unlink").click()
+    shows("unlink", "Take the link to “Acme rollout” off this conversation?")
+    page.get_by_role("button", name="Keep it").click()
+    page.get_by_label("Deal, lead or project").fill("isik")
+    page.get_by_role("button", name="Find").click()
+    shows("hits", "Riverside ışık spa")
+    page.get_by_role("button", name="Change").click()
+    shows("move", "Confirm to link it to “Riverside ışık spa” instead.")
+
+    open_message("of your time")
+    shows("stranger", "<b>Ten minutes</b> of your time?", "Not in the CRM")  # as text: the card is not bold
+    page.get_by_role("button", name="New lead").click()
+    shows("create", "New lead")
+    expect(page.get_by_label("Title")).to_have_value("<b>Ten minutes</b> of your time?")
+    page.goto(f"{gmail}?hl=tr")
+    shows("home-tr", "Seçim bekleyenler")

@@ -41,7 +41,7 @@ def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str)
         section(_suggestions(look, shown, made_choice) if may_link else (), look.text["suggestions"]),
         section(_search(look, conversation) if may_link else (), look.text["addon_search_section"]),
         section(_people(look, beside, made_choice, conversation=conversation), look.text["people"], folded_after=4),
-        section(_creating(look, shown, beside.crm)),
+        section(_creating(look, shown, beside)),
     ]
     footer = button(look.text["addon_open"], visit(look.places.page(f"/conversations/{conversation}")))
     return card("conversation", sections, footer=footer)
@@ -228,29 +228,30 @@ def _people(look: Look, beside: Beside, made_choice: str, *, conversation: str =
         if each.person is None and may_create:
             click = act(look.places.function("create_person"), c=conversation, n=made_choice, a=each.address)
             end = button(look.text["addon_create_person"], click)
-        organization = each.person.organization_name if each.person else ""
+        name, organization = _known_as(each), each.person.organization_name if each.person else ""
+        address = each.address if each.address != name else ""
         made.append(
             line(
-                _known_as(each),
+                name,
                 top=look.text["addon_in_crm" if each.person else "addon_not_in_crm"],
-                bottom=" · ".join(filter(None, (each.address, organization))),
+                bottom=" · ".join(filter(None, (address, organization))),
                 end=end,
             )
         )
-    return made or [paragraph(sentence("no_known_person", {}, look.locale))]
+    return made
 
 
 def _known_as(each: Counterpart) -> str:
     return each.person.name if each.person and each.person.name else each.name or each.address
 
 
-def _creating(look: Look, shown: Told, crm: Crm) -> list[Widget]:
-    """Offer to make an item of the conversation, while it has none."""
-    if shown.link is not None or not shown.seen.may_link or not crm.kinds:
+def _creating(look: Look, shown: Told, beside: Beside) -> list[Widget]:
+    """Offer to make an item of a conversation with somebody who is not ours, while it has none."""
+    if shown.link is not None or not shown.seen.may_link or not beside.people:
         return []
     here = str(shown.told["id"])
     offered = [
         button(look.text[f"addon_create_{kind}"], act(look.places.function("ask_create"), c=here, k=kind))
-        for kind in crm.kinds
+        for kind in beside.crm.kinds
     ]
-    return [buttons(*offered)]
+    return [buttons(*offered)] if offered else []

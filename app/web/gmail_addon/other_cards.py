@@ -50,8 +50,6 @@ def home_card(look: Look, listing: Listing) -> Card:
         "home",
         [section(waiting), section(recent, text["addon_recent"]), section(more)],
         footer=button(text["addon_open_inbox"], visit(look.places.page("/inbox"))),
-        title="threadlink",
-        icon=look.places.icon(128),
     )
 
 

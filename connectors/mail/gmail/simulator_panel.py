@@ -174,9 +174,7 @@ def _path(address: str, message_id: str = "") -> str:
 
 def _page(title: str, body: str) -> Reply:
     top = f'<header class="top"><a href="{PATH}">Simulated Gmail</a></header>'
-    shown = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{top}<main>{body}</main>'
-        f"<script>{SCRIPT}</script></html>"
-    )
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    looks = f'<link rel="icon" href="data:,"><style>{STYLE}</style>'
+    shown = f'<!doctype html><html lang="en">{head}{looks}{top}<main>{body}</main><script>{SCRIPT}</script></html>'
     return Reply(200, shown.encode(), "text/html; charset=UTF-8")
