@@ -19,7 +19,7 @@ from app.linking.addresses import is_ours
 from app.linking.reasons import sentence, utc
 from app.linking.search import query_words
 from app.linking.visibility import Reader
-from app.model import Item, ItemRef, Link, Member
+from app.model import Account, Item, ItemRef, Link, Member
 from app.store import accounts as account_rows
 from app.store import decisions, mirror
 from app.store import inbox as rows
@@ -46,6 +46,14 @@ class Row:
     messages: int
     link: Link | None
     reason: str  # why it is not linked, as a sentence
+
+    @property
+    def stopped(self) -> Account | None:
+        """The reader's account that holds it, when none of those is read any more: an answer would not show."""
+        held = {copy.account_id for message in self.seen.known for copy in message.copies}
+        own = [each for each in self.seen.accounts if each.id in held & self.seen.reader.account_ids]
+        is_read = any(each.state in account_rows.WORKING_STATES for each in own)
+        return own[0] if own and not is_read else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import procrastinate
 import sqlalchemy as sa
 import structlog
 
-from app import crm_calls, outgoing_webhooks, subscriptions, sync, work, writes
+from app import crm_calls, notices, outgoing_webhooks, subscriptions, sync, work, writes
 from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
@@ -120,6 +120,10 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     def work_on(team_id: int, work_id: int) -> None:
         do_work(installation, team_id, work_id)
 
+    add_tasks_of_notices(app, installation)
+    scheduled("* * * * *", notices.examine_accounts)
+    scheduled("* * * * *", notices.send_letters)
+    scheduled("*/10 * * * *", notices.owe_digests)
     scheduled("* * * * *", poll_quiet)
     scheduled("* * * * *", write_due)
     scheduled("* * * * *", work_due)
@@ -140,6 +144,22 @@ def _retry_stalled_with(app: procrastinate.App) -> None:
         """Start the jobs of workers that died again."""
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
             await app.job_manager.retry_job(job)
+
+
+def add_tasks_of_notices(app: procrastinate.App, installation: Installation) -> None:
+    """Register the tasks that notice trouble and write to members."""
+
+    @app.task(name="examine_team", retry=RETRY)
+    def examine(team_id: int) -> None:
+        notices.examine(installation, team_id)
+
+    @app.task(name="send_letter", retry=RETRY)
+    def send(team_id: int, letter_id: int) -> None:
+        notices.send(installation, team_id, letter_id)
+
+    @app.task(name="owe_digest", retry=RETRY)
+    def owe_digest(team_id: int, member_id: int) -> None:
+        notices.owe_digest(installation, team_id, member_id)
 
 
 # --- one account ---

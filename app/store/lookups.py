@@ -6,7 +6,7 @@ Every function works in any transaction; the schedulers use Database.without_tea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -162,6 +162,36 @@ def due_mirrors(connection: sa.Connection, before: datetime, now: datetime, limi
 def due_crm_subscriptions(connection: sa.Connection, before: datetime, limit: int) -> list[tuple[int, int]]:
     """Return (team, connection) whose webhooks were not looked after since then, or never."""
     return _pairs(connection, "threadlink_due_crm_subscriptions(:before, :limit)", before=before, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class DigestReader:
+    """A member who wants a digest; `last` is the day of the last one, "" for none."""
+
+    team_id: int
+    member_id: int
+    time_zone: str
+    last: str
+
+
+def teams_to_examine(connection: sa.Connection, now: datetime, poll_s: int, limit: int) -> list[int]:
+    """Return the teams with an account that may be in trouble, or that is noted as such."""
+    late = now - timedelta(seconds=poll_s)
+    rows = connection.execute(
+        sa.text("SELECT team_id FROM threadlink_teams_to_examine(:now, :late, :limit)"),
+        {"now": now, "late": late, "limit": limit},
+    )
+    return [int(team_id) for team_id in rows.scalars()]
+
+
+def due_letters(connection: sa.Connection, now: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, letter) of letters that are owed by now and that no job with lock `letter:<id>` looks after."""
+    return _pairs(connection, "threadlink_due_letters(:now, :limit)", now=now, limit=limit)
+
+
+def digest_readers(connection: sa.Connection) -> list[DigestReader]:
+    """Return every member who wants a digest."""
+    return [DigestReader(*row) for row in connection.execute(sa.text("SELECT * FROM threadlink_digest_readers()"))]
 
 
 def purge_bodies(connection: sa.Connection, now: datetime, limit: int) -> int:

@@ -1029,6 +1029,53 @@ work_entry = sa.Table(
     comment="The conversations of a piece of work, each with what became of it.",
 )
 
+# --- notices ---
+
+account_notice = sa.Table(
+    "account_notice",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    _text("code", None),
+    sa.Column("found_at", Time, nullable=False),
+    sa.Column("announced_at", Time),
+    sa.Column("recovered_at", Time),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    _to("account", "account_id"),
+    sa.Index(
+        "uq_account_notice_open",
+        "team_id",
+        "account_id",
+        unique=True,
+        postgresql_where=sa.text("recovered_at is null"),
+    ),
+    comment="Accounts in trouble, since when, and when that was announced and over.",
+)
+
+letter = sa.Table(
+    "letter",
+    metadata,
+    _team(),
+    _id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    _text("kind", None),
+    _text("about", None),
+    sa.Column("account_id", sa.BigInteger),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("next_at", Time),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sent_at", Time),
+    _text("error"),
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "member_id", "kind", "about"),
+    sa.CheckConstraint("kind in ('account_sick','account_well','digest')", name="kind"),
+    _to("member", "member_id"),
+    _to("account", "account_id"),
+    sa.Index("ix_letter_due", "next_at", postgresql_where=sa.text("next_at is not null")),
+    comment="E-mail that is owed to members, or was sent: what about, never what it says.",
+)
+
 # --- trail ---
 
 audit = sa.Table(

@@ -8,6 +8,7 @@ from uuid import UUID
 from babel.dates import format_datetime, format_skeleton
 from flask import Response, g, request
 
+from app import notices
 from app.linking.reasons import REASONS, day, kind_word, sentence
 from app.web.consent import page_of
 from app.web.signed_in import who
@@ -25,6 +26,7 @@ def member_page(template: str, **shown: object) -> Response:
         signed.locale,
         signed=signed,
         here=request.path,
+        troubles=_troubles(),
         query=request.args.get("q", "")[:LONGEST_QUERY],
         done=done if f"done_{done}" in words(signed.locale) else "",
         action=uuid_of(request.args.get("action", "")),
@@ -38,6 +40,11 @@ def member_page(template: str, **shown: object) -> Response:
         full_time=_full_time,
         **shown,
     )
+
+
+def _troubles() -> list[notices.Trouble]:
+    with g.database.for_team(who().team.id) as connection:
+        return notices.banner(connection, who().member)
 
 
 def uuid_of(text: str) -> str:

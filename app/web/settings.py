@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import doctor, inbox, preferences
+from app import doctor, inbox, outgoing_mail, preferences
 from app.errors import NotFound
 from app.installation import Installation
 from app.model import Preferences
@@ -30,7 +30,12 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     @pages.get("/preferences")
     @browser.members_only
     def show_preferences() -> Response:
-        return settings_page("preferences.html", chosen=who().member.preferences, zones=preferences.time_zones())
+        return settings_page(
+            "preferences.html",
+            chosen=who().member.preferences,
+            zones=preferences.time_zones(),
+            sends_mail=outgoing_mail.is_set_up(installation.settings),
+        )
 
     @pages.post("/preferences")
     @browser.members_only
@@ -39,7 +44,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             locale=request.form.get("locale", ""),
             time_zone=request.form.get("time_zone", ""),
             shortcuts="shortcuts" in request.form,
-            digest=who().member.preferences.digest,
+            digest="digest" in request.form,
         )
         with database.for_team(who().team.id) as connection:
             preferences.set_preferences(connection, who().member, chosen)

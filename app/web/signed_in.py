@@ -53,7 +53,7 @@ class Browser:
             limits.count_member(who.team.id, who.member.id)
             if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
-            g.signed_in, g.now = who, self._installation.clock.now()
+            g.signed_in, g.now, g.database = who, self._installation.clock.now(), self._installation.database
             return view(*args, **kwargs)
 
         return guarded

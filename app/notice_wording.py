@@ -1,0 +1,104 @@
+"""What letters to members say, English and Turkish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EN = {
+    "account_sick_subject": "{address}: e-mail is not in step",
+    "account_sick_text": """Hello {name},
+
+the mailbox {address} of {team} has not been in step since {at}.
+
+{what}
+
+Nothing is lost: what arrives meanwhile is read as soon as this is put right. Look here:
+{url}
+
+You get one letter when it recovers, and no other about this.
+""",
+    "account_well_subject": "{address}: e-mail is read again",
+    "account_well_text": """Hello {name},
+
+the mailbox {address} of {team} is in step again. What arrived meanwhile is being read.
+
+{url}
+""",
+    "digest_subject": "{n} conversations wait for your choice",
+    "digest_subject_one": "One conversation waits for your choice",
+    "digest_text": """Good morning {name},
+
+these conversations of {team} wait for you to choose an item:
+
+{lines}
+
+Choose here:
+{url}
+
+You asked for this letter once a day. To stop it:
+{stop}
+""",
+    "digest_more": "and {n} more",
+    "no_subject": "(no subject)",
+    "notice_degraded": "The mail provider does not answer. Reading goes on by itself as soon as it does.",
+    "notice_throttled": "The mail provider asked threadlink to slow down. Reading goes on by itself.",
+    "notice_reauth_required": "The mailbox no longer accepts threadlink's access. Connect it again.",
+    "notice_admin_blocked": "An administrator's policy blocks the access. Have it allowed, then connect again.",
+    "notice_mailbox_unavailable": "The mailbox is gone or has no mail service. It is tried once a day.",
+    "notice_sync_late": "The mailbox was not read for some time. Whoever runs threadlink should look at the workers.",
+    "notice_pushes_off": "There is no registration for pushes, so new mail is found late.",
+    "notice_messages_waiting": "Messages wait to be read.",
+}
+
+TR = {
+    "account_sick_subject": "{address}: e-postalar eşitlenmiyor",
+    "account_sick_text": """Merhaba {name},
+
+{team} ekibindeki {address} kutusu şu zamandan beri eşit değil: {at}.
+
+{what}
+
+Hiçbir şey kaybolmaz: bu arada gelenler, sorun giderilince okunur. Buraya bakın:
+{url}
+
+Düzelince bir e-posta alırsınız; bu konuda başka e-posta gönderilmez.
+""",
+    "account_well_subject": "{address}: e-postalar yeniden okunuyor",
+    "account_well_text": """Merhaba {name},
+
+{team} ekibindeki {address} kutusu yeniden eşit. Bu arada gelenler okunuyor.
+
+{url}
+""",
+    "digest_subject": "Seçiminizi bekleyen {n} konuşma var",
+    "digest_subject_one": "Seçiminizi bekleyen bir konuşma var",
+    "digest_text": """Günaydın {name},
+
+{team} ekibinde şu konuşmalar bir öğe seçmenizi bekliyor:
+
+{lines}
+
+Buradan seçin:
+{url}
+
+Bu e-postayı günde bir kez istediniz. Durdurmak için:
+{stop}
+""",
+    "digest_more": "ve {n} konuşma daha",
+    "no_subject": "(konu yok)",
+    "notice_degraded": "E-posta sağlayıcısı yanıt vermiyor. Yanıt verince okuma kendiliğinden sürer.",
+    "notice_throttled": "E-posta sağlayıcısı yavaşlamamızı istedi. Okuma kendiliğinden sürer.",
+    "notice_reauth_required": "Posta kutusu threadlink'in erişimini artık kabul etmiyor. Yeniden bağlayın.",
+    "notice_admin_blocked": "Bir yönetici ilkesi erişimi engelliyor. İzin verilsin, sonra yeniden bağlayın.",
+    "notice_mailbox_unavailable": "Posta kutusu yok ya da e-posta hizmeti yok. Günde bir kez denenir.",
+    "notice_sync_late": "Kutu bir süredir okunmadı. threadlink'i işleten, worker'ın çalıştığına baksın.",
+    "notice_pushes_off": "Bildirim kaydı yok; yeni e-postalar geç bulunur.",
+    "notice_messages_waiting": "Okunmayı bekleyen mesajlar var.",
+}
+
+_WORDS: Mapping[str, Mapping[str, str]] = {"en": EN, "tr": TR}
+
+
+def words(locale: str) -> Mapping[str, str]:
+    """Return every text of the letters in a locale; an unknown locale gets English."""
+    return _WORDS.get(locale, EN)
