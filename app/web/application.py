@@ -55,6 +55,7 @@ from app.web import (
     personal_access,
     policy,
     settings,
+    webhook_settings,
     webhooks,
     work,
 )
@@ -114,6 +115,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
+        flask.register_blueprint(webhook_settings.blueprint(installation, browser))
         flask.register_blueprint(policy.blueprint(installation, browser))
         flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))

@@ -1,6 +1,6 @@
 """How often somebody may ask: a client address, a member, a team (threats.md W16, W18). Each process counts for itself.
 
-Never limited: the webhooks of mail providers and CRMs, health, and static files.
+Never limited: the webhooks of mail providers and CRMs, calls of the Gmail add-on, health, and static files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Kind = Literal["requests", "sign_ins", "writes", "searches", "heavy"]
 
 TEAM_FACTOR = 5  # a team may do so many times what one member may
 _EXTENSION = "threadlink.limits"
-_NEVER = frozenset({"health", "webhooks"})  # blueprints
+# Blueprints. The calls of the Gmail add-on come from a few addresses of Google, for everybody.
+_NEVER = frozenset({"health", "webhooks", "gmail_addon"})
 _KNOCKING = ("/sign-in/", "/connect/", "/invitation/")  # where tokens could be guessed
 _HEAVY = frozenset({"doctor", "replay", "export"})  # words of a path
 _SEARCHING = frozenset({"q", "s"})  # arguments

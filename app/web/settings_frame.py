@@ -25,6 +25,7 @@ SETTINGS_PAGES = (
     ("/settings/policy", "policy"),
     ("/settings/replay", "replay"),
     ("/settings/crm", "crm"),
+    ("/settings/webhooks", "webhooks"),
     ("/settings/audit", "log"),
 )
 

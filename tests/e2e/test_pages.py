@@ -33,6 +33,8 @@ PAGES = [
     "/preferences/sign-in",
     "/preferences/keys",
     "/settings/members",
+    "/settings/webhooks",
+    "/settings/webhooks/ of one",
     "/settings/audit",
     "/sign-in",
     "/api/docs",
@@ -45,6 +47,13 @@ def visit(page: Page, path: str) -> None:
         case "/conversations/":
             page.goto("/inbox?s=prices")
             page.locator(".row a.open").first.click()
+        case "/settings/webhooks/ of one":
+            page.goto("/settings/webhooks")
+            page.get_by_label("Address").fill("https://hooks.acme.test/threadlink/" + "long" * 20)
+            page.get_by_role("button", name="Add webhook").click()
+            page.get_by_role("button", name="Send a test").click()
+            page.get_by_role("button", name="Make a new secret").click()
+            page.get_by_label("Secret", exact=True).wait_for()
         case "/work/ of a replay":
             page.goto("/settings/replay")
             page.get_by_role("button", name="Make the report").click()

@@ -202,6 +202,15 @@ ROUTES: Mapping[str, Ask] = {
     "POST /settings/team": Ask("/settings/team", form={"locale": "en", "plan": "growth"}, access="administrators"),
     "GET /work/<uuid:public_id>": Ask("/work/{work}", shows_owner=True),
     "POST /work/<uuid:public_id>/begin": Ask("/work/{work}/begin", form={"elsewhere": "move"}),
+    "GET /settings/webhooks": Ask("/settings/webhooks", access="administrators"),
+    "POST /settings/webhooks": Ask("/settings/webhooks", form={"url": "https://hooks.test/"}, access="administrators"),
+    "GET /settings/webhooks/<uuid:webhook>": Ask("/settings/webhooks/{webhook}", access="administrators"),
+    **{
+        f"POST /settings/webhooks/<uuid:webhook>/{name}": Ask(
+            f"/settings/webhooks/{{webhook}}/{name}", form={}, access="administrators"
+        )
+        for name in ("rotate", "enable", "test", "remove")
+    },
     # the API
     "GET /api/v1/accounts": Ask("/api/v1/accounts"),
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(

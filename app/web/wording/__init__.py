@@ -20,6 +20,7 @@ from app.web.wording import (
     problems,
     settings,
     signing_in,
+    webhooks,
     work,
 )
 
@@ -39,6 +40,7 @@ AREAS = (
     problems,
     settings,
     signing_in,
+    webhooks,
     work,
 )
 
