@@ -228,9 +228,8 @@ def restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> No
     if entry.action in ("link", "dismiss"):
         rows.undismiss(connection, [entry.conversation_id])
         if before["dismissed"] is not None:
-            rows.dismiss(
-                connection, acting.team_id, entry.conversation_id, before["dismissed"], acting.now, acting.member.id
-            )
+            known = {entry.conversation_id: before["dismissed"]}
+            rows.dismiss(connection, acting.team_id, known, acting.now, acting.member.id)
     if entry.action == "set_visibility":
         write_visibility(connection, entry.conversation_id, before["visibility"])
 

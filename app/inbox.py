@@ -1,14 +1,17 @@
-"""What the lists of the inbox and of an item show a member.
+"""Lists of conversations as a member sees them: the inbox with its filters and counts, and the rows of any list.
 
-Everything is judged for its reader, message by message and copy by copy (conversations.md V).
+Everything is judged for its reader, message by message and copy by copy (conversations.md V). A list takes the same
+number of queries however long it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -19,18 +22,39 @@ from app.linking.addresses import is_ours
 from app.linking.reasons import sentence, utc
 from app.linking.search import query_words
 from app.linking.visibility import Reader
-from app.model import Account, Item, ItemRef, Link, Member
+from app.model import Account, AccountKind, ItemRef, ItemState, Link, Member
 from app.store import accounts as account_rows
-from app.store import decisions, mirror
+from app.store import crm, decisions, mirror, mirror_records
 from app.store import inbox as rows
-from app.store import links as link_rows
-from app.store import offers as offer_rows
+from app.store.crm import CrmWrite, Standing
 from app.store.decisions import StoredDecision
-from app.store.inbox import Place, State
+from app.store.inbox import Filter, Place, State
 
 PAGE_SIZE = 50
-MOST_FOUND = 1_000  # by words, for all pages together
 SHOWN_PEOPLE = 3
+MOST_NEW = 99  # conversations that came since; more are not counted
+MOST_RELATED = 30
+RECORD_KINDS = ("person", "organization")
+
+Note = Literal["", "waits", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a member asks to be shown, as it stands in a link; what names nothing narrows to nothing."""
+
+    state: State | None = None
+    query: str = ""
+    account: str = ""  # public id of an account
+    kind: AccountKind | None = None  # of the accounts: the member's own, or those of the team
+    record: tuple[str, str] | None = None  # kind and id of a person or an organization
+    since: date | None = None
+    until: date | None = None  # that day included
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether anything but the state is asked for."""
+        return replace(self, state=None) != Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,64 +70,139 @@ class Row:
     messages: int
     link: Link | None
     reason: str  # why it is not linked, as a sentence
+    choices: int  # how many items it could belong to; 0 when the reader may not know
+    item_state: ItemState | None  # of the linked item, when the reader may see it
+    note: Note  # whether the CRM has been told
+    accounts: tuple[Account, ...]  # of the reader's, those that hold it
 
     @property
     def stopped(self) -> Account | None:
         """The reader's account that holds it, when none of those is read any more: an answer would not show."""
-        held = {copy.account_id for message in self.seen.known for copy in message.copies}
-        own = [each for each in self.seen.accounts if each.id in held & self.seen.reader.account_ids]
-        is_read = any(each.state in account_rows.WORKING_STATES for each in own)
-        return own[0] if own and not is_read else None
+        is_read = any(each.state in account_rows.WORKING_STATES for each in self.accounts)
+        return self.accounts[0] if self.accounts and not is_read else None
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A person or an organization that conversations of a list are related to."""
+
+    ref: ItemRef
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of the inbox, where it ends, and how much there is of each state."""
+    """A page of the inbox, where it ends, how much there is of each state, and what it may be narrowed by."""
 
     rows: tuple[Row, ...]
     end: Place | None
     counts: Mapping[State, int]
+    accounts: tuple[Account, ...]  # the member's, owned or shared
+    related: tuple[Related, ...]  # those of this page, the most frequent first
+    record: Related | None  # the one it is narrowed to
+    newest: datetime | None
+    crm: Standing | None = field(default=None)
 
 
 def listing(
     connection: sa.Connection,
     member: Member,
     locale: str,
-    state: State | None = None,
+    wanted: Wanted = Wanted(),
     after: Place | None = None,
-    query: str = "",
+    zone: ZoneInfo | None = None,
     *,
-    account: str | None = None,
     limit: int = PAGE_SIZE,
 ) -> Listing:
     """Return a page of what the member's own accounts hold, with as many queries as for one conversation.
 
-    A query finds the conversations that have its words in a subject, a snippet or somebody's name or address; its pages
-    go through the newest MOST_FOUND. `account` names one of the own accounts to look at alone. Raises NotFound.
+    A query finds what has its words in a subject, a snippet or somebody's name or address. Days are the zone's.
     """
-    known = account_rows.accounts(connection)
-    own = Reader.of(member, known).account_ids
-    if account is not None:
-        own = frozenset(each.id for each in known if each.id in own and each.public_id == account)
-        if not own:
-            raise NotFound
-    if query:
-        # The first page asks for no more than it shows; what follows is cut out of all that is found.
-        found = rows.search(connection, own, query_words(query), state, limit + 1 if after is None else MOST_FOUND)
-        places = [each for each in found if after is None or each.is_after(after)][: limit + 1]
-    else:
-        places = rows.page(connection, own, state, after, limit + 1)
+    own = _own(connection, member)
+    found, record = _filter(connection, member, own, wanted, zone)
+    places = rows.page(connection, found, after, limit + 1)
     shown = places[:limit]
-    listed = _listed(connection, member, {place.conversation_id: place.at for place in shown}, locale)
-    return Listing(listed, shown[-1] if len(places) > limit else None, rows.counts(connection, own))
+    listed = rows_of(connection, member, {place.conversation_id: place.at for place in shown}, locale)
+    return Listing(
+        rows=listed,
+        end=shown[-1] if len(places) > limit else None,
+        counts=rows.counts(connection, found),
+        accounts=own,
+        related=_related(connection, member, listed),
+        record=record,
+        newest=shown[0].at if shown else None,
+        crm=crm.standing(connection),
+    )
+
+
+def counts(
+    connection: sa.Connection, member: Member, wanted: Wanted, zone: ZoneInfo | None = None
+) -> Mapping[State, int]:
+    """Return how much of what is wanted there is in each state."""
+    return rows.counts(connection, _filter(connection, member, _own(connection, member), wanted, zone)[0])
+
+
+def arrived(
+    connection: sa.Connection, member: Member, wanted: Wanted, since: datetime, zone: ZoneInfo | None = None
+) -> int:
+    """Return how many conversations of a list have mail newer than `since`, counted up to MOST_NEW.
+
+    They are those of the member's own accounts, so nothing shows that the member may not see (threats.md C11).
+    """
+    found, _ = _filter(connection, member, _own(connection, member), wanted, zone)
+    after = since + timedelta(microseconds=1)
+    return len(rows.page(connection, replace(found, since=max(after, found.since or after)), limit=MOST_NEW))
+
+
+def matching(
+    connection: sa.Connection, member: Member, wanted: Wanted, limit: int, zone: ZoneInfo | None = None
+) -> list[int]:
+    """Return the conversations of a list, newest mail first, at most `limit`."""
+    found, _ = _filter(connection, member, _own(connection, member), wanted, zone)
+    return [place.conversation_id for place in rows.page(connection, found, limit=limit)]
+
+
+def rows_of(
+    connection: sa.Connection, member: Member, times: Mapping[int, datetime | None], locale: str
+) -> tuple[Row, ...]:
+    """Return the rows of a list, those that do not exist for the member left out.
+
+    `times` are the conversations in their order, each with what it is listed by, or None for its newest message that
+    the member may know of.
+    """
+    ids = list(times)
+    seen = see(connection, member, ids)
+    decided = decisions.current(connection, ids)
+    dismissed = links.dismissed(
+        connection, [each.conversation for each in seen.values() if each.conversation.dismissed]
+    )
+    named = may_name(connection, member, [(seen[key], s.decision) for key, s in decided.items() if key in seen])
+    linked = {each.conversation.primary_link.ref for each in seen.values() if each.conversation.primary_link}
+    items = mirror.items(connection, linked)
+    notes = {(note.conversation_id, note.ref): note for note in crm.notes_of(connection, ids)}
+    found = []
+    for key in ids:
+        if key in seen:
+            link = seen[key].conversation.primary_link
+            item = items.get(link.ref) if link and seen[key].sees_item else None
+            found.append(
+                _row(
+                    seen[key],
+                    times[key],
+                    _Why.of(decided.get(key), locale, named=key in named),
+                    is_dismissed=key in dismissed,
+                    item_state=item.state if item else None,
+                    note=_note(notes.get((key, link.ref)) if link else None),
+                )
+            )
+    return tuple(found)
 
 
 def row_document(row: Row) -> dict[str, Any]:
     """Return a conversation of a list as programs read it."""
-    conversation, link = row.seen.conversation, row.link
-    held = {copy.account_id for message in conversation.messages for copy in message.copies}
+    link = row.link
     return {
-        "id": conversation.public_id,
+        "id": row.seen.conversation.public_id,
         "subject": row.seen.subject,
         "last_message_at": utc(row.at),
         "state": row.state,
@@ -111,11 +210,7 @@ def row_document(row: Row) -> dict[str, Any]:
         "more_people": row.more_people,
         "snippet": row.snippet,
         "messages": row.messages,
-        "accounts": [
-            account.public_id
-            for account in row.seen.accounts
-            if account.id in held and account.id in row.seen.reader.account_ids
-        ],
+        "accounts": [account.public_id for account in row.accounts],
         "link": {
             "kind": link.ref.kind,
             "id": link.ref.external_id,
@@ -128,87 +223,96 @@ def row_document(row: Row) -> dict[str, Any]:
     }
 
 
-def matching(connection: sa.Connection, member: Member, state: State | None, query: str, most: int) -> list[int]:
-    """Return every conversation of a listing, on all of its pages, newest first; at most so many."""
-    own = Reader.of(member, account_rows.accounts(connection)).account_ids
-    if query:
-        places = rows.search(connection, own, query_words(query), state, most)
-    else:
-        places = rows.page(connection, own, state, None, most)
-    return [place.conversation_id for place in places]
-
-
 @dataclass(frozen=True, slots=True)
-class ShownItem:
-    """An item with what belongs to it, as far as the member may see: linked conversations, and those that could be."""
+class _Why:
+    """What a decision says, as far as the reader may know: the sentence, and between how many items to choose."""
 
-    item: Item
-    people: tuple[str, ...]
-    linked: tuple[Row, ...]
-    unlinked: tuple[Row, ...]
+    sentence: str = ""
+    is_choice: bool = False
+    choices: int = 0
 
-
-def item(connection: sa.Connection, member: Member, ref: ItemRef, locale: str) -> ShownItem | None:
-    """Return an item for its page; None when the mirror does not know it, or the CRM hides it from the member."""
-    found = mirror.item(connection, ref)
-    if found is None or not mirror.audience(connection, member).sees(found):
-        return None
-    linked = link_rows.conversations_of(connection, ref, PAGE_SIZE)
-    unlinked = offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
-    people = [each for each in (found.person, *found.participants) if each is not None]
-    names = mirror.names_of_persons(connection, people)
-    return ShownItem(
-        item=found,
-        people=tuple(names[each] for each in dict.fromkeys(people) if each in names),
-        linked=_listed(connection, member, dict.fromkeys(linked), locale),
-        unlinked=_listed(connection, member, dict.fromkeys(unlinked), locale),
-    )
-
-
-def _listed(
-    connection: sa.Connection, member: Member, times: Mapping[int, datetime | None], locale: str
-) -> tuple[Row, ...]:
-    """Return the rows of a list, those that do not exist for the member left out.
-
-    `times` are the conversations in their order, each with what it is listed by, or None for its newest message that
-    the member may know of.
-    """
-    ids = list(times)
-    seen = see(connection, member, ids)
-    decided = decisions.current(connection, ids)
-    asked = [each.conversation for each in seen.values() if each.conversation.dismissed]
-    dismissed = links.dismissed(connection, asked)
-    reasons = _reasons(connection, member, seen, decided, locale)
-    return tuple(
-        _row(
-            seen[each],
-            times[each],
-            decided.get(each),
-            reasons.get(each, ""),
-            is_dismissed=each in dismissed,
+    @classmethod
+    def of(cls, stored: StoredDecision | None, locale: str, *, named: bool) -> _Why:
+        if stored is None:
+            return cls()
+        decision = stored.decision
+        open_to = sum(candidate.ruled_out is None for candidate in decision.candidates)
+        return cls(
+            sentence(decision.reason, decision.params if named else {}, locale),
+            decision.outcome == "ambiguous",
+            open_to if named else 0,
         )
-        for each in ids
-        if each in seen
+
+
+def _own(connection: sa.Connection, member: Member) -> tuple[Account, ...]:
+    known = account_rows.accounts(connection)
+    own = Reader.of(member, known).account_ids
+    return tuple(account for account in known if account.id in own)
+
+
+def _filter(
+    connection: sa.Connection, member: Member, own: Iterable[Account], wanted: Wanted, zone: ZoneInfo | None
+) -> tuple[Filter, Related | None]:
+    """Return what is to be read, and the record it is narrowed to; one the member may not see leaves nothing."""
+    chosen = frozenset(
+        account.id
+        for account in own
+        if wanted.account in ("", account.public_id) and wanted.kind in (None, account.kind)
+    )
+    record = _record(connection, member, *wanted.record) if wanted.record else None
+    words = tuple(query_words(wanted.query))
+    if (wanted.record and record is None) or (wanted.query and not words):
+        chosen = frozenset()
+    return Filter(
+        account_ids=chosen,
+        state=wanted.state,
+        words=words,
+        record=record.ref if record else None,
+        since=_midnight(wanted.since, zone),
+        until=_midnight(wanted.until + timedelta(days=1) if wanted.until else None, zone),
+    ), record
+
+
+def _midnight(day: date | None, zone: ZoneInfo | None) -> datetime | None:
+    return datetime.combine(day, time(), zone or ZoneInfo("UTC")) if day else None
+
+
+def _record(connection: sa.Connection, member: Member, kind: str, external_id: str) -> Related | None:
+    try:
+        ref = crm.item_ref(connection, kind, external_id, RECORD_KINDS)
+    except NotFound:
+        return None
+    return next(iter(_named(connection, member, [ref])), None)
+
+
+def _related(connection: sa.Connection, member: Member, listed: Iterable[Row]) -> tuple[Related, ...]:
+    """Return the persons and organizations of a list, as far as the CRM shows them to the member (C13)."""
+    often = Counter(link.ref for row in listed for link in row.seen.conversation.links if link.ref.kind in RECORD_KINDS)
+    most = sorted(often, key=lambda ref: (-often[ref], str(ref)))[:MOST_RELATED]
+    return _named(connection, member, most)
+
+
+def _named(connection: sa.Connection, member: Member, refs: Iterable[ItemRef]) -> tuple[Related, ...]:
+    asked = list(refs)
+    known = mirror_records.records(connection, asked)
+    restricted = any(record.visible_to is not None for record in known.values())
+    audience = mirror.audience(connection, member) if restricted else mirror.Audience()
+    return tuple(
+        Related(ref, known[ref].title)
+        for ref in asked
+        if ref in known and known[ref].title and audience.is_in(ref.connection_id, known[ref].visible_to)
     )
 
 
-def _reasons(
-    connection: sa.Connection,
-    member: Member,
-    seen: Mapping[int, Seen],
-    decided: Mapping[int, StoredDecision],
-    locale: str,
-) -> dict[int, str]:
-    """Return why each conversation stands as it does; what a sentence names is left out for who may not know it all."""
-    told = {key: stored.decision for key, stored in decided.items() if key in seen}
-    named = may_name(connection, member, [(seen[key], decision) for key, decision in told.items()])
-    return {
-        key: sentence(decision.reason, decision.params if key in named else {}, locale)
-        for key, decision in told.items()
-    }
+def _note(note: CrmWrite | None) -> Note:
+    if note is None or note.written >= note.wanted:
+        return ""
+    return "parked" if note.state == "parked" else "waits"
 
 
-def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason: str, *, is_dismissed: bool) -> Row:
+def _row(
+    seen: Seen, at: datetime | None, why: _Why, *, is_dismissed: bool, item_state: ItemState | None, note: Note
+) -> Row:
     conversation, known = seen.conversation, seen.known
     people: dict[str, str] = {}
     for message in reversed(known):
@@ -218,12 +322,14 @@ def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason:
     newest = next((message for message in reversed(known) if seen.level_of(message) == "full"), None)
     snippet = seen.copy_of(newest) if newest else None
     names = tuple(people.values())
+    link = conversation.primary_link
+    holding = {copy.account_id for message in conversation.messages for copy in message.copies}
     state: State = "unlinked"
-    if conversation.primary_link is not None:
+    if link is not None:
         state = "linked"
     elif is_dismissed:
         state = "dismissed"
-    elif stored is not None and stored.decision.outcome == "ambiguous":
+    elif why.is_choice:
         state = "review"
     return Row(
         seen=seen,
@@ -233,6 +339,15 @@ def _row(seen: Seen, at: datetime | None, stored: StoredDecision | None, reason:
         more_people=max(0, len(names) - SHOWN_PEOPLE),
         snippet=snippet.snippet if snippet else "",
         messages=len(known),
-        link=conversation.primary_link,
-        reason=reason if conversation.primary_link is None else "",
+        link=link,
+        reason=why.sentence if link is None else "",
+        choices=why.choices if state == "review" else 0,
+        item_state=item_state,
+        note=note if seen.sees_item else "",
+        accounts=tuple(a for a in seen.accounts if a.id in holding and a.id in seen.reader.account_ids),
     )
+
+
+def state_named(text: str) -> State | None:
+    """Return the state a request names; None for anything else."""
+    return next((state for state in rows.STATES if state == text), None)

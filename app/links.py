@@ -45,6 +45,7 @@ __all__ = [
     "BulkResult",
     "Elsewhere",
     "Seen",
+    "bulk_dismiss",
     "bulk_link",
     "conversations_of_batch",
     "dismiss",
@@ -159,11 +160,22 @@ def unlink(connection: sa.Connection, acting: Acting, conversation_id: int) -> N
 
 
 def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:
-    """Say that a conversation is not about any item, until it has a new candidate."""
-    conversation = owned_by(connection, acting, conversation_id).conversation
-    audit(connection, acting, "dismiss", conversation, {})
-    known = _candidates(connection, [conversation])[conversation_id]
-    rows.dismiss(connection, acting.team_id, conversation_id, sorted(known), acting.now, acting.member.id)
+    """Say that a conversation is not about any item, until it has a new candidate.
+
+    Raises NotFound, NotAllowed (not_owner).
+    """
+    _dismiss(connection, acting, [owned_by(connection, acting, conversation_id).conversation])
+
+
+def bulk_dismiss(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> list[int]:
+    """Say of many conversations that they are not about any item, as one batch; return those of which it was said.
+
+    What is linked, and what the member may not link, is left as it is.
+    """
+    seen = lock_and_see(connection, acting, conversation_ids)
+    found = [each for each in seen.values() if each.may_link and each.conversation.primary_link is None]
+    _dismiss(connection, acting, [each.conversation for each in found])
+    return [each.conversation.id for each in found]
 
 
 def dismissed(connection: sa.Connection, asked: Sequence[Conversation]) -> frozenset[int]:
@@ -362,6 +374,11 @@ def link_all(
     )
     want_notes(connection, acting.team_id, {(each, item.ref) for each in ids})
     return refusals
+
+
+def _dismiss(connection: sa.Connection, acting: Acting, settled: Sequence[Conversation]) -> None:
+    audit_all(connection, acting, "dismiss", [(conversation, {}, []) for conversation in settled])
+    rows.dismiss(connection, acting.team_id, _candidates(connection, settled), acting.now, acting.member.id)
 
 
 def _take_off(connection: sa.Connection, acting: Acting, ended: Collection[tuple[int, Link]], why: str) -> None:

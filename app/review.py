@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from app import deciding, links
 from app.acting import may_name
 from app.errors import Conflict, NotFound
+from app.linking.addresses import is_ours
 from app.linking.decide import decide
 from app.linking.reasons import sentence, utc
 from app.linking.suggest import SuggestInput, Suggestion, suggest
@@ -19,7 +21,7 @@ from app.linking.visibility import Reader
 from app.links import Acting, Seen, see
 from app.model import Decision, DecisionInput, Item, ItemRef, Member, Person
 from app.store import accounts as account_rows
-from app.store import decisions, mirror
+from app.store import decisions, mirror, mirror_records
 
 MOST_CHOICES = 100
 
@@ -63,6 +65,84 @@ def choices(connection: sa.Connection, member: Member) -> list[Choice]:
     return [
         Choice(each, decision, found[each.conversation.id], each.conversation.id in named) for each, decision in told
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Conversations with the same people that wait for the same choice: one answer settles them all."""
+
+    people: tuple[str, ...]  # as far as the reader may know
+    choices: tuple[Choice, ...]  # newest mail first
+    suggestions: tuple[Suggestion, ...]  # those that every one of them has, as the newest ranks them
+
+    @property
+    def id(self) -> str:
+        """What the page knows the group by: its newest conversation."""
+        return self.choices[0].seen.conversation.public_id
+
+
+def groups(connection: sa.Connection, member: Member) -> list[Group]:
+    """Return the choices a person at a time, the group with the newest mail first.
+
+    Those that share no suggestion, or are linked to different items, wait apart.
+    """
+    together: dict[object, list[Choice]] = {}
+    for choice in choices(connection, member):
+        conversation = choice.seen.conversation
+        persons = frozenset(link.ref for link in conversation.links if link.ref.kind == "person")
+        linked = conversation.primary_link.ref if conversation.primary_link else None
+        key = (persons, frozenset() if persons else frozenset(_counterparts(choice.seen)), linked, choice.reason)
+        together.setdefault(key, []).append(choice)
+    names = _names(connection, member, [choice.seen for members in together.values() for choice in members])
+    found = []
+    for members in together.values():
+        shared = _shared(members)
+        if shared:
+            found.append(Group(names[members[0].seen.conversation.id], tuple(members), shared))
+        else:
+            found += [Group(names[each.seen.conversation.id], (each,), each.suggestions) for each in members]
+    return found
+
+
+def version(shown: Sequence[Group]) -> str:
+    """Return what changes when there is something else to choose, or to choose from."""
+    told = [
+        (choice.seen.conversation.id, [(str(each.ref), each.state) for each in choice.suggestions])
+        for group in shown
+        for choice in group.choices
+    ]
+    return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()[:16]
+
+
+def _shared(members: Sequence[Choice]) -> tuple[Suggestion, ...]:
+    everywhere = set.intersection(*({each.ref for each in choice.suggestions} for choice in members))
+    return tuple(each for each in members[0].suggestions if each.ref in everywhere)
+
+
+def _names(connection: sa.Connection, member: Member, asked: Sequence[Seen]) -> dict[int, tuple[str, ...]]:
+    """Return what to call the people of each conversation: as the CRM does, where it shows them to the member (C13)."""
+    persons = {
+        seen.conversation.id: [link.ref for link in seen.conversation.links if link.ref.kind == "person"]
+        for seen in asked
+    }
+    known = mirror_records.records(connection, {ref for refs in persons.values() for ref in refs})
+    audience = mirror.audience(connection, member)
+    shown = {ref: r.title for ref, r in known.items() if r.title and audience.is_in(ref.connection_id, r.visible_to)}
+    return {
+        seen.conversation.id: tuple(shown[ref] for ref in persons[seen.conversation.id] if ref in shown)
+        or tuple(_counterparts(seen).values())
+        for seen in asked
+    }
+
+
+def _counterparts(seen: Seen) -> dict[str, str]:
+    """Return who else takes part, by address, as far as the reader may know, the newest first."""
+    return {
+        person.address: person.name or person.address
+        for message in seen.known
+        for person in message.participants
+        if person.role != "reply_to" and not is_ours(person.address, seen.ours)
+    }
 
 
 def document(choice: Choice, locale: str) -> dict[str, Any]:

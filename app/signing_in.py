@@ -19,7 +19,8 @@ from app.acting import Acting
 from app.errors import NotFound
 from app.installation import Installation
 from app.model import Member
-from app.store import lookups, sessions, teams
+from app.store import last_actions, lookups, sessions, teams
+from app.store.last_actions import LastAction
 from app.store.sessions import hashed
 from app.store.teams import Team
 
@@ -43,6 +44,7 @@ class SignedIn:
 
     team: Team
     member: Member
+    last: LastAction | None = None  # what the member did last and may still take back
 
     @property
     def locale(self) -> str:
@@ -109,7 +111,9 @@ def signed_in(installation: Installation, cookie: str) -> SignedIn | None:
     with installation.database.for_team(team_id) as connection:
         member_id = sessions.member_of(connection, hashed(cookie), installation.clock.now())
         member = teams.member_by_id(connection, member_id) if member_id is not None else None
-        return SignedIn(current_team(connection), member) if member else None
+        return (
+            SignedIn(current_team(connection), member, last_actions.last_of(connection, member.id)) if member else None
+        )
 
 
 def sign_out(installation: Installation, cookie: str) -> None:

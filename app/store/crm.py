@@ -46,18 +46,44 @@ def connections(connection: sa.Connection) -> list[sa.Row[Any]]:
     return list(connection.execute(sa.text("SELECT * FROM crm_connection ORDER BY id")))
 
 
-def item_ref(connection: sa.Connection, kind: str, external_id: str) -> ItemRef:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the team's CRM is doing: `state` as set_state() writes it, how old the mirror is, until when it rests."""
+
+    adapter: str
+    state: str
+    state_reason: str
+    throttled_until: datetime | None
+    refreshed_at: datetime | None
+
+
+def standing(connection: sa.Connection) -> Standing | None:
+    """Return how the CRM is doing that the team works with now; None when none is connected."""
+    row = connection.execute(
+        sa.text(
+            """
+            SELECT c.adapter, c.state, c.state_reason, c.throttled_until, m.refreshed_at FROM crm_connection c
+            LEFT JOIN mirror_cursor m ON (m.team_id, m.connection_id) = (c.team_id, c.id)
+            WHERE c.state <> 'disconnected' ORDER BY c.id DESC LIMIT 1
+            """
+        )
+    ).one_or_none()
+    return Standing(*row) if row else None
+
+
+def item_ref(connection: sa.Connection, kind: str, external_id: str, kinds: Collection[str] = ITEM_KINDS) -> ItemRef:
     """Name an item of the team's CRM: of the connected one, or of the last one while none is connected.
 
-    Raises NotFound (item_unknown) for what no item can be called, and when the team never had a CRM.
+    `kinds` lets other records be named. Raises NotFound (item_unknown) for what none can be called, and when the team
+    never had a CRM.
     """
     found = connection.execute(
         sa.text("SELECT id FROM crm_connection ORDER BY state = 'disconnected', id DESC LIMIT 1")
     ).scalar()
     is_id = 0 < len(external_id) <= MAX_ID_CHARS and external_id.isprintable()
-    if found is None or kind not in ITEM_KINDS or not is_id:
-        raise NotFound("item_unknown", item=f"{kind}/{external_id}" if is_id and kind in ITEM_KINDS else "")
-    return ItemRef(kind, external_id, found)
+    if found is None or kind not in kinds or not is_id:
+        raise NotFound("item_unknown", item=f"{kind}/{external_id}" if is_id and kind in kinds else "")
+    return ItemRef(kind, external_id, found)  # type: ignore[arg-type]  # one of `kinds`
 
 
 def connection_row(connection: sa.Connection, connection_id: int) -> sa.Row[Any] | None:

@@ -7,13 +7,14 @@ scenarios compare the entries with the rows they come from.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from app.model import ItemRef
 from app.store import outgoing_webhooks
 
 State = Literal["linked", "review", "unlinked", "dismissed"]
@@ -22,6 +23,8 @@ STATES: tuple[State, ...] = ("review", "unlinked", "linked", "dismissed")
 COUNTED_UP_TO = 1_000  # counting further costs time and tells nobody anything
 MOST_ACCOUNTS = 200
 MAX_QUERY_WORDS = 10
+MOST_FOUND = COUNTED_UP_TO
+MOST_OF_RECORD = 5_000
 
 # What is as it was is not touched. How a conversation stood before is read only where somebody wants to be told.
 _REFRESH = sa.text(
@@ -59,26 +62,52 @@ _REFRESH = sa.text(
     WHERE b.state IS DISTINCT FROM n.state AND EXISTS (SELECT FROM webhook w WHERE w.state = 'live')
     """
 )
-# Each account is read from its own place in ix_inbox_entry_recent or ix_inbox_entry_state; the pages are merged.
+# Each account is read from its own place in ix_inbox_entry_recent or ix_inbox_entry_state; the pages are merged. What a
+# further account holds with newer mail stands where that mail stands, and not here again (ix_inbox_entry_conversation).
 _PAGE = """
-    SELECT conversation_id, max(last_message_at) AS at FROM unnest(CAST(:accounts AS bigint[])) AS a (id)
+    SELECT page.conversation_id, page.last_message_at AS at FROM unnest(CAST(:accounts AS bigint[])) AS a (id)
     CROSS JOIN LATERAL (
       SELECT e.conversation_id, e.last_message_at FROM inbox_entry e
-      WHERE e.account_id = a.id{state}{before}
+      WHERE e.account_id = a.id{where}{once}
       ORDER BY e.last_message_at DESC, e.conversation_id DESC LIMIT :limit
     ) AS page
-    GROUP BY conversation_id ORDER BY at DESC, conversation_id DESC LIMIT :limit
+    ORDER BY at DESC, conversation_id DESC LIMIT :limit
 """
+_ONCE = """ AND NOT EXISTS (
+        SELECT FROM inbox_entry o WHERE o.team_id = e.team_id AND o.conversation_id = e.conversation_id
+          AND o.account_id = ANY(:accounts)
+          AND (o.last_message_at, o.account_id) > (e.last_message_at, e.account_id))"""
+# ix_link_record, then the key of inbox_entry.
+_OF_RECORD = """
+    SELECT e.conversation_id, max(e.last_message_at) AS at, max(e.state) AS state FROM (
+      SELECT l.team_id, l.conversation_id FROM link l
+      WHERE (l.crm_connection_id, l.kind, l.external_id) = (:crm, :kind, :external_id) AND l.removed_at IS NULL
+      ORDER BY l.id DESC LIMIT :most_of_record
+    ) AS r
+    JOIN inbox_entry e ON (e.team_id, e.conversation_id) = (r.team_id, r.conversation_id)
+    WHERE e.account_id = ANY(:accounts){where} GROUP BY e.conversation_id
+"""
+_FOUND = """
+    SELECT e.conversation_id, e.last_message_at AS at FROM threadlink_search_inbox(:words, :accounts, :state, :most) e
+    WHERE true{where}
+"""
+_RELATED = """ AND EXISTS (
+      SELECT FROM link l WHERE l.conversation_id = e.conversation_id
+        AND (l.crm_connection_id, l.kind, l.external_id) = (:crm, :kind, :external_id) AND l.removed_at IS NULL)"""
 _COUNT = """
     SELECT e.state, count(*) AS n FROM unnest(CAST(:states AS text[])) AS s (state)
     CROSS JOIN LATERAL (
       SELECT DISTINCT s.state, conversation_id FROM (
         SELECT i.conversation_id FROM unnest(CAST(:accounts AS bigint[])) AS a (id)
         CROSS JOIN LATERAL (
-          SELECT x.conversation_id FROM inbox_entry x WHERE x.account_id = a.id AND x.state = s.state LIMIT :most
+          SELECT e.conversation_id FROM inbox_entry e WHERE e.account_id = a.id AND e.state = s.state{where} LIMIT :most
         ) AS i
       ) AS held LIMIT :most
     ) AS e GROUP BY e.state
+"""
+_COUNT_FOUND = """
+    SELECT x.state, count(DISTINCT x.conversation_id) AS n FROM ({found}) AS f
+    JOIN inbox_entry x ON x.conversation_id = f.conversation_id AND x.account_id = ANY(:accounts) GROUP BY x.state
 """
 
 
@@ -92,6 +121,22 @@ class Place:
     def is_after(self, other: Place) -> bool:
         """Say whether this comes after the other in a list, which begins with the newest."""
         return (self.at, self.conversation_id) < (other.at, other.conversation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows: of these accounts, what fits all that is given. Without a state all but what was dismissed.
+
+    Words are beginnings of words; a search answers from the newest MOST_FOUND that have them, a record (a person or an
+    organization) from its newest MOST_OF_RECORD conversations.
+    """
+
+    account_ids: frozenset[int] = frozenset()
+    state: State | None = None
+    words: tuple[str, ...] = ()
+    record: ItemRef | None = None
+    since: datetime | None = None  # newest mail then or later
+    until: datetime | None = None  # and before
 
 
 def refresh(connection: sa.Connection, conversation_ids: Iterable[int]) -> None:
@@ -123,59 +168,65 @@ def write_words(connection: sa.Connection, words: Mapping[int, Mapping[int, str]
     )
 
 
-def search(
-    connection: sa.Connection,
-    account_ids: Collection[int],
-    words: Sequence[str],
-    state: State | None = None,
-    limit: int = 50,
-) -> list[Place]:
-    """Return what these accounts hold that has a word beginning with each of the words, newest mail first."""
-    if not account_ids or not words:
+def page(connection: sa.Connection, wanted: Filter, after: Place | None = None, limit: int = 50) -> list[Place]:
+    """Return a page of what fits, newest mail first. One query."""
+    if not wanted.account_ids or limit < 1:
         return []
+    where = _times(wanted) + (" AND (e.last_message_at, e.conversation_id) < (:after_at, :after_id)" if after else "")
+    of_state = " AND e.state = :state" if wanted.state else " AND e.state <> 'dismissed'"
+    if wanted.words:
+        query = _FOUND.format(where=where + (_RELATED if wanted.record else ""))
+    elif wanted.record:
+        query = _OF_RECORD.format(where=where + of_state)
+    else:
+        query = _PAGE.format(where=of_state + where, once=_ONCE if len(wanted.account_ids) > 1 else "")
+    # The first page of a mere search asks for no more than it shows; what follows is cut out of all that is found.
+    is_mere = after is None and wanted.record is None and not wanted.since and not wanted.until
     rows = connection.execute(
-        sa.text("SELECT * FROM threadlink_search_inbox(:words, :accounts, :state, :limit)"),
+        sa.text(f"SELECT conversation_id, at FROM ({query}) AS p ORDER BY at DESC, conversation_id DESC LIMIT :limit"),
         {
-            "words": list(words)[:MAX_QUERY_WORDS],
-            "accounts": sorted(account_ids)[:MOST_ACCOUNTS],
-            "state": state,
+            **_given(wanted),
+            "state": wanted.state,
             "limit": limit,
-        },
-    )
-    return [Place(row.last_message_at, row.conversation_id) for row in rows]
-
-
-def page(
-    connection: sa.Connection,
-    account_ids: Collection[int],
-    state: State | None = None,
-    after: Place | None = None,
-    limit: int = 50,
-) -> list[Place]:
-    """Return a page of what these accounts hold, newest mail first; without a state all but what was dismissed."""
-    if not account_ids:
-        return []
-    of_state = " AND e.state = :state" if state else " AND e.state <> 'dismissed'"
-    before = " AND (e.last_message_at, e.conversation_id) < (:at, :id)" if after else ""
-    rows = connection.execute(
-        sa.text(_PAGE.format(state=of_state, before=before)),
-        {
-            "accounts": sorted(account_ids)[:MOST_ACCOUNTS],
-            "limit": limit,
-            **({"state": state} if state else {}),
-            **({"at": after.at, "id": after.conversation_id} if after else {}),
+            "most": limit if is_mere else MOST_FOUND,
+            **({"after_at": after.at, "after_id": after.conversation_id} if after else {}),
         },
     )
     return [Place(row.at, row.conversation_id) for row in rows]
 
 
-def counts(connection: sa.Connection, account_ids: Collection[int]) -> dict[State, int]:
-    """Return how many conversations these accounts hold in each state, counted up to COUNTED_UP_TO."""
+def counts(connection: sa.Connection, wanted: Filter) -> dict[State, int]:
+    """Return how much fits in each state, whatever the filter's own, counted up to COUNTED_UP_TO. One query."""
     found: dict[State, int] = dict.fromkeys(STATES, 0)
-    if account_ids:
-        rows = connection.execute(
-            sa.text(_COUNT),
-            {"accounts": sorted(account_ids)[:MOST_ACCOUNTS], "states": list(STATES), "most": COUNTED_UP_TO},
-        )
-        found |= {row.state: row.n for row in rows}
-    return found
+    if not wanted.account_ids:
+        return found
+    where = _times(wanted)
+    if wanted.words:
+        query = _COUNT_FOUND.format(found=_FOUND.format(where=where + (_RELATED if wanted.record else "")))
+    elif wanted.record:
+        query = f"SELECT state, count(*) AS n FROM ({_OF_RECORD.format(where=where)}) AS r GROUP BY state"
+    else:
+        query = _COUNT.format(where=where)
+    given = {**_given(wanted), "state": None, "states": list(STATES)}
+    return found | {row.state: min(row.n, COUNTED_UP_TO) for row in connection.execute(sa.text(query), given)}
+
+
+def _times(wanted: Filter) -> str:
+    return (" AND e.last_message_at >= :since" if wanted.since else "") + (
+        " AND e.last_message_at < :until" if wanted.until else ""
+    )
+
+
+def _given(wanted: Filter) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "accounts": sorted(wanted.account_ids)[:MOST_ACCOUNTS],
+        "words": list(wanted.words)[:MAX_QUERY_WORDS],
+        "most": MOST_FOUND,
+        "most_of_record": MOST_OF_RECORD,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+    if wanted.record:
+        record = wanted.record
+        given |= {"crm": record.connection_id, "kind": record.kind, "external_id": record.external_id}
+    return given

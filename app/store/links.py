@@ -143,14 +143,14 @@ def to_records(connection: sa.Connection, refs: Collection[ItemRef], *, ended_be
 
 
 def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> list[int]:
-    """Return the conversations that are linked to an item, newest mail first."""
+    """Return the conversations that are linked to an item, or related to a person or an organization, newest first."""
     rows = connection.execute(  # ix_link_record
         sa.text(
             """
             SELECT c.id FROM link l
             JOIN conversation c ON c.team_id = l.team_id AND c.id = l.conversation_id
             WHERE (l.crm_connection_id, l.kind, l.external_id) = (:connection, :kind, :id)
-              AND l.is_primary AND l.removed_at IS NULL AND c.merged_into IS NULL
+              AND l.removed_at IS NULL AND c.merged_into IS NULL
             ORDER BY c.last_message_at DESC, c.id DESC LIMIT :limit
             """
         ),
@@ -261,12 +261,11 @@ def unbury(connection: sa.Connection, conversation_ids: Collection[int], ref: It
 def dismiss(
     connection: sa.Connection,
     team_id: int,
-    conversation_id: int,
-    candidates: Sequence[str],
+    candidates: Mapping[int, Collection[str]],
     at: datetime,
     member_id: int | None,
 ) -> None:
-    """Take a conversation out of the review queue until it has a candidate beyond these."""
+    """Take conversations out of the review queue until they have a candidate beyond these: conversation -> items."""
     insert_rows(
         connection,
         schema.dismissal,
@@ -275,16 +274,17 @@ def dismiss(
                 "team_id": team_id,
                 "conversation_id": conversation_id,
                 "member_id": member_id,
-                "candidates": sorted(candidates),
+                "candidates": sorted(known),
                 "at": at,
             }
+            for conversation_id, known in sorted(candidates.items())
         ],
         on_conflict=(
             "(team_id, conversation_id) DO UPDATE SET member_id = excluded.member_id,"
             " candidates = excluded.candidates, at = excluded.at"
         ),
     )
-    inbox.refresh(connection, [conversation_id])
+    inbox.refresh(connection, candidates)
 
 
 def dismissed_candidates(connection: sa.Connection, conversation_ids: Sequence[int]) -> dict[int, frozenset[str]]:
@@ -344,6 +344,22 @@ def taken_back(connection: sa.Connection, batch_id: str) -> frozenset[int]:
             sa.text("SELECT conversation_id FROM audit WHERE action = 'undo' AND detail->>'batch_id' = :batch"),
             {"batch": batch_id},
         ).scalars()
+    )
+
+
+def settled(connection: sa.Connection, member_id: int, since: datetime, until: datetime) -> int:
+    """Return for how many conversations a member chose an item, or none, in a time; of the newest 5,000 entries."""
+    return int(
+        connection.execute(  # ix_audit_member
+            sa.text(
+                """
+                SELECT count(DISTINCT conversation_id) FROM (
+                  SELECT conversation_id, action, at FROM audit WHERE member_id = :member ORDER BY id DESC LIMIT 5000
+                ) AS newest WHERE at >= :since AND at < :until AND action IN ('link', 'dismiss')
+                """
+            ),
+            {"member": member_id, "since": since, "until": until},
+        ).scalar_one()
     )
 
 

@@ -316,6 +316,38 @@ addon_user = sa.Table(
     comment="Whom a member said to be at a mail provider, for an add-on that the provider shows.",
 )
 
+# --- what a member keeps on the pages ---
+
+saved_filter = sa.Table(
+    "saved_filter",
+    metadata,
+    _team(),
+    _id(),
+    _public_id(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    _text("name", None),
+    _text("query", None),  # as it stands in a link
+    sa.PrimaryKeyConstraint("team_id", "id"),
+    sa.UniqueConstraint("team_id", "public_id"),
+    sa.UniqueConstraint("team_id", "member_id", "name"),
+    _to("member", "member_id"),
+    comment="Filters of the inbox that a member keeps under a name.",
+)
+
+last_action = sa.Table(
+    "last_action",
+    metadata,
+    _team(),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("batch_id", UUID(as_uuid=False), nullable=False),
+    _text("done", None),  # the key of what the pages say
+    sa.Column("n", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("left_as_is", sa.Integer, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("team_id", "member_id"),
+    _to("member", "member_id"),
+    comment="What each member did last and has neither undone nor dismissed: the pages offer its undo.",
+)
+
 # --- the API ---
 
 api_key = sa.Table(

@@ -48,12 +48,15 @@ from app.web import (
     health,
     icons,
     inbox,
+    items,
     limits,
     members,
     openid,
     original,
     personal_access,
+    picking,
     policy,
+    review,
     settings,
     webhook_settings,
     webhooks,
@@ -112,6 +115,9 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(personal_access.blueprint(installation, browser))
         flask.register_blueprint(audit.blueprint(installation, browser))
         flask.register_blueprint(inbox.blueprint(installation, browser))
+        flask.register_blueprint(items.blueprint(installation, browser))
+        flask.register_blueprint(picking.blueprint(installation, browser))
+        flask.register_blueprint(review.blueprint(installation, browser))
         flask.register_blueprint(conversation.blueprint(installation, browser))
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))

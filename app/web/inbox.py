@@ -1,43 +1,47 @@
-"""The inbox and the review queue: what a member sees, and the choices that are made there.
+"""The inbox: what a member's accounts hold, narrowed and counted, what came since, and choices for many at once.
 
 Everything works without scripts: a choice is a form, and its page says what happened and offers to take it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, g, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import inbox, offers, review, work
+from app import inbox, links, work
 from app.acting import Acting
 from app.errors import NotFound
+from app.inbox import Wanted
 from app.installation import Installation
-from app.store import conversations
-from app.store.inbox import COUNTED_UP_TO, STATES, State
+from app.links import Elsewhere
+from app.store import conversations, last_actions, saved_filters
 from app.store.work import Work
 from app.web import paging
-from app.web.choosing import act, back, found_items, named_item, reading
-from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
+from app.web.choosing import act, back, chosen, is_in_place, named_item, reading, ticked
+from app.web.inbox_filter import fields_of, link_of, query_of, shown_view, total, wanted
+from app.web.member_page import member_page, uuid_of
 from app.web.signed_in import Browser, who
 
-MOST_AT_ONCE = 200
+OLD_CRM = timedelta(hours=1)  # the mirror is brought up to date every few minutes
+LONGEST_NAME = 60
+MOST_FILTERS = 30
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     """Build the pages of the inbox."""
     pages = Blueprint("inbox", __name__)
-    _addreading(pages, installation, browser)
+    _add_list(pages, installation, browser)
     _add_choices(pages, installation, browser)
-    _add_offers(pages, installation, browser)
+    _add_filters(pages, installation, browser)
     return pages
 
 
-def _addreading(pages: Blueprint, installation: Installation, browser: Browser) -> None:
+def _add_list(pages: Blueprint, installation: Installation, browser: Browser) -> None:
     @pages.get("/")
     def home() -> WerkzeugResponse:
         return redirect("/inbox", 303)
@@ -45,31 +49,62 @@ def _addreading(pages: Blueprint, installation: Installation, browser: Browser) 
     @pages.get("/inbox")
     @browser.members_only
     def show_inbox() -> Response:
-        state = cast("State | None", request.args.get("state") if request.args.get("state") in STATES else None)
+        signed, asked = who(), wanted()
+        after = paging.place(installation, signed.team.id, signed.member, request.args.get("after", ""))
         with reading(installation) as connection:
-            after = paging.place(installation, who().team.id, who().member, request.args.get("after", ""))
-            words = request.args.get("s", "")[:LONGEST_QUERY].strip()
-            found = inbox.listing(connection, who().member, who().locale, state, after, words)
-            hits = found_items(connection)
+            found = inbox.listing(connection, signed.member, signed.locale, asked, after, signed.zone)
+            saved = saved_filters.saved_filters(connection, signed.member.id)
         return member_page(
             "inbox.html",
-            listing=found,
-            state=state,
-            states=STATES,
-            more=paging.sealed(installation, who().team.id, who().member, found.end),
-            hits=hits,
-            words=words,
-            counted_up_to=COUNTED_UP_TO,
+            **_list_shown(asked, found),
+            more=paging.sealed(installation, signed.team.id, signed.member, found.end),
+            is_first=after is None,
+            saved=saved,
+            ticked_all=request.args.get("tick") == "page",
         )
 
-    @pages.get("/review")
+    @pages.get("/inbox/new")
     @browser.members_only
-    def show_review() -> Response:
+    def show_new() -> Response:
+        """Say how many conversations came since; with `rows` bring them."""
+        signed, asked = who(), wanted()
+        since = _time(request.args.get("after", "")) or g.now
         with reading(installation) as connection:
-            choices = review.choices(connection, who().member)
-            offered = offers.standing(connection, who().member)
-        documents = [review.document(choice, who().locale) for choice in choices]
-        return member_page("review.html", choices=documents, offers=[offers.document(each) for each in offered])
+            if "rows" in request.args:
+                found = inbox.listing(connection, signed.member, signed.locale, asked, zone=signed.zone)
+                fresh = [row for row in found.rows if row.at > since]
+                return member_page(
+                    "arrived_rows.html", **_list_shown(asked, found), fresh=fresh, since=found.newest or since
+                )
+            n = inbox.arrived(connection, signed.member, asked, since, signed.zone)
+        return member_page("arrived.html", asked=asked, query_of=query_of, n=n, since=since)
+
+
+def _list_shown(asked: Wanted, found: inbox.Listing) -> dict[str, Any]:
+    return {
+        "asked": asked,
+        "listing": found,
+        "counts": found.counts,
+        "link_of": link_of,
+        "query_of": query_of,
+        "fields": fields_of(asked),
+        "blank": Wanted(),
+        "total": total(found.counts, asked),
+        "now": g.now,
+        "rests": _rests(found),
+        "is_old": _is_old(found),
+    }
+
+
+def _rests(found: inbox.Listing) -> bool:
+    """Say whether notes wait because the CRM asked to be left alone for a while."""
+    return found.crm is not None and found.crm.throttled_until is not None and found.crm.throttled_until > g.now
+
+
+def _is_old(found: inbox.Listing) -> bool:
+    """Say whether what is known of the CRM is older than it should be."""
+    at = found.crm.refreshed_at if found.crm else None
+    return at is not None and g.now - at > OLD_CRM
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -79,60 +114,81 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
         """Link many conversations to one item; what is to be said first, or takes long, leads to a page of its own.
 
         The form sends `item` (KIND/ID), and which conversations: a `c` for each ticked one, or `all=1` with the filter
-        of the list, `state` and `s`, for all that match it on every page. `back` is where to lead when all is done.
+        of the list for all that match it on every page. A form that has said what stands in the way (`in`) sends `move`
+        when the member wants those moved that are linked elsewhere. `back` is where to lead when all is done.
         """
-        acting = Acting(who().team.id, who().member, installation.clock.now())
-        with reading(installation) as connection:
-            ids = _chosen(connection)
-            begun = work.bulk_link(connection, acting, ids, named_item(connection))
+        has_said = "in" in request.form and "all" not in request.form
+
+        def do(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            elsewhere: Elsewhere | None = ("move" if "move" in request.form else "skip") if has_said else None
+            item = named_item(connection)
+            begun = work.bulk_link(connection, acting, chosen(connection, work.MOST), item, elsewhere=elsewhere)
             counts = work.counts(connection, begun)
-        if begun.state == "done" and counts.keys() == {"done"}:
-            return back({"done": "bulk", "action": begun.batch_id, "n": counts["done"]})
-        return redirect(f"/work/{begun.public_id}", 303)
+            if begun.state == "done" and (has_said or counts.keys() == {"done"}):
+                n = counts.pop("done", 0)
+                return {"n": n, **({"left": sum(counts.values())} if counts else {})}
+            return {"to": f"/work/{begun.public_id}"}
+
+        return act(installation, "bulk", do)
+
+    @pages.post("/conversations/dismiss")
+    @browser.members_only
+    def bulk_dismiss() -> WerkzeugResponse:
+        def do(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            ids = conversations.ids_of(connection, ticked())
+            done = links.bulk_dismiss(connection, acting, list(ids.values()))
+            return {"n": len(done), "left": len(ids) - len(done)}
+
+        return act(installation, "bulk_dismissed", do)
 
     @pages.post("/undo")
     @browser.members_only
     def undo() -> WerkzeugResponse:
         action = uuid_of(request.form.get("action", ""))
-        if not action:
-            raise NotFound
-        acting = Acting(who().team.id, who().member, installation.clock.now())
-        with reading(installation) as connection:
+
+        def do(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            if not action:
+                raise NotFound
+            last_actions.forget(connection, acting.member.id, action)
             undone = work.undo(connection, acting, action)
-        if isinstance(undone, Work):
-            return redirect(f"/work/{undone.public_id}", 303)
-        return back({"done": "undone", "action": acting.batch_id})
+            return {"to": f"/work/{undone.public_id}"} if isinstance(undone, Work) else {}
 
+        return act(installation, "undone", do)
 
-def _add_offers(pages: Blueprint, installation: Installation, browser: Browser) -> None:
-    @pages.post("/offers/<uuid:offer>/accept")
+    @pages.post("/last-action/dismiss")
     @browser.members_only
-    def accept_offer(offer: UUID) -> WerkzeugResponse:
-        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
-            return {"n": len(offers.accept(connection, acting, str(offer)).linked)}
+    def dismiss_last() -> WerkzeugResponse:
+        action = uuid_of(request.form.get("action", ""))
+        with reading(installation) as connection:
+            if action:
+                last_actions.forget(connection, who().member.id, action)
+        if is_in_place():
+            return member_page("changed.html", told=None, rows=(), in_list=False)
+        return back({})
 
-        return act(installation, "accepted", work)
 
-    @pages.post("/offers/<uuid:offer>/decline")
+def _add_filters(pages: Blueprint, installation: Installation, browser: Browser) -> None:
+    @pages.post("/inbox/filters")
     @browser.members_only
-    def decline_offer(offer: UUID) -> WerkzeugResponse:
-        return act(installation, "declined", lambda connection, by: offers.decline(connection, by, str(offer)))
+    def save_filter() -> WerkzeugResponse:
+        asked, name = shown_view(), " ".join(request.form.get("name", "").split())[:LONGEST_NAME]
+        with reading(installation) as connection:
+            if name and len(saved_filters.saved_filters(connection, who().member.id)) < MOST_FILTERS:
+                saved_filters.save(connection, who().team.id, who().member.id, name, query_of(asked))
+        return redirect(link_of(asked), 303)
+
+    @pages.post("/inbox/filters/<uuid:saved>/delete")
+    @browser.members_only
+    def delete_filter(saved: UUID) -> WerkzeugResponse:
+        with reading(installation) as connection:
+            if not saved_filters.delete(connection, who().member.id, str(saved)):
+                raise NotFound
+        return redirect(link_of(shown_view()), 303)
 
 
-# --- what a request says ---
-
-
-def _chosen(connection: sa.Connection) -> list[int]:
-    """Return the conversations that a form means: all that match its filter, or the ticked ones."""
-    if request.form.get("all") == "1":
-        state = request.form.get("state", "")
-        words = request.form.get("s", "")[:LONGEST_QUERY].strip()
-        return inbox.matching(connection, who().member, state if state in STATES else None, words, work.MOST)
-    return list(conversations.ids_of(connection, _ticked()).values())
-
-
-def _ticked() -> Sequence[str]:
-    found = [each for each in (uuid_of(value) for value in request.form.getlist("c")[:MOST_AT_ONCE]) if each]
-    if not found:
-        raise NotFound
-    return list(dict.fromkeys(found))
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text[:40].replace(" ", "+"))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

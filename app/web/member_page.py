@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from flask import Response, g, request
 
 from app import notices
 from app.linking.reasons import REASONS, day, kind_word, sentence
+from app.signing_in import SignedIn
 from app.web.consent import page_of
 from app.web.signed_in import who
 from app.web.wording import words
@@ -17,10 +19,20 @@ from app.web.wording import words
 LONGEST_QUERY = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the last choice did: the word for it, the action to take back, how many it met and left as they are."""
+
+    done: str
+    action: str = ""
+    n: int = 0
+    left: int = 0
+
+
 def member_page(template: str, **shown: object) -> Response:
     """Render a page for who is signed in, with what the last choice did."""
     signed = who()
-    done = request.args.get("done", "")
+    shown.setdefault("told", _told(signed))
     return page_of(
         template,
         signed.locale,
@@ -28,10 +40,6 @@ def member_page(template: str, **shown: object) -> Response:
         here=request.path,
         troubles=_troubles(),
         query=request.args.get("q", "")[:LONGEST_QUERY],
-        done=done if f"done_{done}" in words(signed.locale) else "",
-        action=uuid_of(request.args.get("action", "")),
-        n=request.args.get("n", default=0, type=int),
-        left=request.args.get("left", default=0, type=int),
         sentence=lambda code, **params: sentence(code, params, signed.locale),
         has_reason=lambda code: code in REASONS,
         kind_word=lambda kind: kind_word(kind, signed.locale),
@@ -45,6 +53,20 @@ def member_page(template: str, **shown: object) -> Response:
 def _troubles() -> list[notices.Trouble]:
     with g.database.for_team(who().team.id) as connection:
         return notices.banner(connection, who().member)
+
+
+def _told(signed: SignedIn) -> Told | None:
+    """Return what the address says has just happened, else what the member did last and may still take back."""
+    done = request.args.get("done", "")
+    if f"done_{done}" in words(signed.locale):
+        return Told(
+            done,
+            uuid_of(request.args.get("action", "")),
+            request.args.get("n", default=0, type=int),
+            request.args.get("left", default=0, type=int),
+        )
+    last = signed.last
+    return Told(last.done, last.batch_id, last.n, last.left) if last else None
 
 
 def uuid_of(text: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import doctor, inbox, outgoing_mail, preferences
-from app.errors import NotFound
+from app import doctor, outgoing_mail, preferences
 from app.installation import Installation
 from app.model import Preferences
-from app.store import crm
 from app.web.member_page import LONGEST_QUERY, member_page
 from app.web.settings_frame import PREFERENCES_PAGES, SETTINGS_PAGES, administrators_only, settings_page
 from app.web.signed_in import Browser, who
@@ -49,16 +47,6 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with database.for_team(who().team.id) as connection:
             preferences.set_preferences(connection, who().member, chosen)
         return redirect("/preferences?done=saved", 303)
-
-    @pages.get("/items/<kind>/<path:external_id>")
-    @browser.members_only
-    def show_item(kind: str, external_id: str) -> Response:
-        with database.for_team(who().team.id) as connection:
-            ref = crm.item_ref(connection, kind, external_id)
-            shown = inbox.item(connection, who().member, ref, who().locale)
-        if shown is None:
-            raise NotFound("item_unknown", item="")
-        return member_page("item.html", shown=shown)
 
     @pages.get("/doctor")
     @browser.members_only

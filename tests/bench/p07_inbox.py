@@ -13,9 +13,10 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from app import inbox
+from app.inbox import Wanted
 from app.store import embedded, lookups
 from app.store.database import Database
-from app.store.inbox import Place
+from app.store.inbox import Place, State
 from app.store.migrate import migrate
 from app.store.roles import OWNER
 from tests.bench.growth import Ask, growth
@@ -83,7 +84,8 @@ class Held:
     def filtered(self, chance: random.Random) -> int:
         """Show a state, somewhere in the middle."""
         at = datetime.fromtimestamp(NEWEST.timestamp() - chance.randrange(SMALL - 1000) * 60, UTC)
-        return self._listed(chance.choice(["linked", "review", "unlinked"]), Place(at, 2**62))
+        states: tuple[State, ...] = ("linked", "review", "unlinked")
+        return self._listed(chance.choice(states), Place(at, 2**62))
 
     def search(self, chance: random.Random) -> int:
         """Search as somebody types: words that all have, that many have, that one has, and that nobody has."""
@@ -99,10 +101,10 @@ class Held:
         )
         return self._listed(query=query)
 
-    def _listed(self, state: object = None, after: Place | None = None, query: str = "") -> int:
+    def _listed(self, state: State | None = None, after: Place | None = None, query: str = "") -> int:
         with self._database.for_team(self._office.team_id) as connection:
             member = self._office.members[ADA]
-            return len(inbox.listing(connection, member, "en", state, after, query).rows)  # type: ignore[arg-type]
+            return len(inbox.listing(connection, member, "en", Wanted(state, query), after).rows)
 
 
 def measure() -> list[Row]:

@@ -15,7 +15,11 @@ PAGES = [
     "/inbox",
     "/inbox?state=review",
     "/inbox?s=nothing",
-    "/inbox?q=lobby",
+    "/inbox?s=prices&since=2026-03-01&about=person/p1",
+    "/items/person/p2",
+    "/conversations/ of many",
+    "picking",
+    "keys",
     "/review",
     "/items/deal/rollout",
     "/preferences",
@@ -64,10 +68,25 @@ def visit(page: Page, path: str) -> None:
             page.get_by_role("button", name="See what would change").click()
             page.wait_for_url("**/work/*")
         case "/work/ of a bulk link":
-            page.goto("/inbox?q=lobby")
+            page.goto("/inbox?s=prices")
             page.get_by_label("Tick “Prices for the rollout”").check()
+            page.get_by_role("button", name="Link all that match (1)").click()
+            page.get_by_label("Find a deal, lead or project").fill("lobby")
+            page.get_by_label("Find a deal, lead or project").press("Enter")
             page.get_by_role("button", name="Brightwater lobby").click()
             page.wait_for_url("**/work/*")
+        case "picking":
+            page.goto("/inbox?state=review")
+            page.locator(".row").first.get_by_role("button", name="Link item").click()
+            page.wait_for_selector(".picker")
+        case "keys":
+            page.goto("/inbox")
+            page.keyboard.press("?")
+        case "/conversations/ of many":
+            page.goto("/inbox")
+            page.get_by_role("button", name="Select page").click()
+            page.get_by_role("button", name="Link conversations").click()
+            page.wait_for_selector(".picker")
         case _:
             page.goto(path)
 

@@ -99,10 +99,20 @@ ROUTES: Mapping[str, Ask] = {
     "GET /": Ask("/", access="everybody"),
     "GET /inbox": Ask(
         "/inbox",
-        query=({}, {"s": "canary"}, {"q": "canary"}, {"state": "linked"}),
+        query=({}, {"s": "canary"}, {"state": "linked"}, {"about": "person/p1"}),
         shows_owner=True,
     ),
+    "GET /inbox/new": Ask("/inbox/new", query=({"after": "2000-01-01T00:00:00+00:00", "rows": "1"},), shows_owner=True),
+    "POST /inbox/filters": Ask("/inbox/filters", form={"name": "Mine", "view": "s=canary"}),
+    "POST /inbox/filters/<uuid:saved>/delete": Ask("/inbox/filters/{action}/delete", form={}),
+    "POST /last-action/dismiss": Ask("/last-action/dismiss", form={"action": "{action}"}),
     "GET /review": Ask("/review", shows_owner=True),
+    "GET /review/changed": Ask("/review/changed"),
+    "GET /conversations/<uuid:conversation>/pick": Ask(
+        "/conversations/{conversation}/pick", query=({}, {"q": "canary"}, {"item": "{item}"}), shows_owner=True
+    ),
+    "POST /conversations/pick": Ask("/conversations/pick", form={"c": "{conversation}", "q": "canary"}),
+    "POST /conversations/dismiss": Ask("/conversations/dismiss", form={"c": "{conversation}"}),
     "GET /conversations/<uuid:conversation>": Ask(
         "/conversations/{conversation}", query=({}, *_WORDS), shows_owner=True
     ),

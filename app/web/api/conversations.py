@@ -60,18 +60,10 @@ def _add_lists(frame: Frame) -> None:
             after = paging.place(frame.installation, team_id, member, query.cursor or "")
             if query.cursor and after is None:
                 raise NotFound("page_unknown")
-            account = str(query.account) if query.account else None
-            words = (query.q or "").strip()
-            listing = inbox.listing(
-                connection,
-                member,
-                locale_of(connection),
-                query.state,
-                after,
-                words,
-                account=account,
-                limit=query.limit,
-            )
+            wanted = inbox.Wanted(query.state, (query.q or "").strip(), str(query.account or ""))
+            listing = inbox.listing(connection, member, locale_of(connection), wanted, after, limit=query.limit)
+            if wanted.account and wanted.account not in {account.public_id for account in listing.accounts}:
+                raise NotFound
         return jsonify(
             {
                 "conversations": [inbox.row_document(row) for row in listing.rows],

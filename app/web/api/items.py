@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app import creating, inbox
 from app.acting import Acting
 from app.errors import NotFound
+from app.item_history import history
 from app.model import ITEM_KINDS, Item
 from app.store import mirror
 from app.web.api.conversations import locale_of, ref_of
@@ -71,7 +72,7 @@ def add(frame: Frame) -> None:
         """List the conversations that are linked to an item, and those without a link of its people."""
         asked = _asked(kind, item)
         with frame.reading() as (connection, member):
-            shown = inbox.item(connection, member, ref_of(connection, asked), locale_of(connection))
+            shown = history(connection, member, ref_of(connection, asked), locale_of(connection))
         if shown is None:
             raise NotFound("item_unknown", item=f"{kind}/{item}")
         return jsonify(

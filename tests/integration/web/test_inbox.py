@@ -104,7 +104,7 @@ def test_the_inbox_lists_what_the_members_own_accounts_hold_newest_first(
     for email in (DAN, EVE):
         page = browse(email).get("/inbox")
         assert subjects(page) == []
-        assert "No conversations yet" in page
+        assert "No mailbox of yours is connected yet" in page
 
 
 def test_tabs_show_and_count_each_state(office: Office, browse: Callable[[str], Page]) -> None:
@@ -185,7 +185,7 @@ def test_a_search_stays_within_its_tab_and_its_team(
     other.mailbox("eve@northwind.test")
     with database.for_team(other.team_id) as connection:
         mine = [account.id for account in office.accounts.values()]
-        assert inbox.search(connection, mine, ["prices"]) == []
+        assert inbox.page(connection, inbox.Filter(frozenset(mine), words=("prices",))) == []
 
 
 def test_a_conversation_shows_its_messages_why_and_what_may_be_done(
@@ -194,7 +194,7 @@ def test_a_conversation_shows_its_messages_why_and_what_may_be_done(
     conversation = office.mail("m1", TOM, ADA, subject="<script>alert(1)</script>")
     page = browse(ADA).client.get(path_of(office, conversation)).get_data(as_text=True)
     assert "&lt;script&gt;alert(1)" in page
-    assert "<script" not in page
+    assert "<script>" not in page
     assert "Lobby" in page
     assert "Işık spa" in page
     assert 'value="deal/d2"' in page
@@ -221,8 +221,6 @@ def test_ticked_conversations_are_linked_at_once_and_what_is_not_there_is_left_o
     mine = [office.mail(f"m{n}", TOM, ADA, subject=f"Question {n}") for n in range(3)]
     theirs = office.mail("m9", TOM, CAN, at=[CAN])
     ada = browse(ADA)
-    hits = ada.get("/inbox?q=isik")
-    assert 'value="deal/d3"' in hits
     ticked = [office.load(each).public_id for each in [*mine, theirs]]
     done = ada.post("/conversations/link", c=ticked, item="deal/d3", back="/inbox")
     assert done["n"] == "3"
@@ -286,13 +284,16 @@ def test_another_site_cannot_choose_for_a_member(office: Office, browse: Callabl
     assert office.linked(conversation) == "deal/d1"
 
 
-def test_pages_run_no_script_and_are_kept_by_nobody(office: Office, browse: Callable[[str], Page]) -> None:
+def test_pages_run_our_scripts_alone_and_are_kept_by_nobody(office: Office, browse: Callable[[str], Page]) -> None:
     office.mail("m1", BEA, ADA)
     answer = browse(ADA).client.get("/inbox")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["Cache-Control"] == "no-store"
     body = answer.get_data(as_text=True)
-    assert "<script" not in body
+    assert set(re.findall(r"<script[^>]*>[^<]*", body)) == {
+        '<script src="/static/vendor/htmx.min.js" defer>',
+        '<script src="/static/inbox.js" defer>',
+    }
     assert "style=" not in body
     assert "onclick" not in body
 
@@ -326,7 +327,13 @@ def test_an_item_shows_its_history_and_what_could_be_linked(office: Office, brow
     ada.post("/conversations/link", c=ticked, item="deal/d2", back="/items/deal/d2")
     assert subjects(ada.get("/items/deal/d2")) == ["Could be one"]
     assert office.linked(linked) == "deal/d1"
-    for path in ("/items/deal/unknown", "/items/person/p1", "/items/deal/" + "x" * 500, "/items/deal/%00"):
+    for path in (
+        "/items/deal/unknown",
+        "/items/person/unknown",
+        "/items/note/p1",
+        "/items/deal/" + "x" * 500,
+        "/items/deal/%00",
+    ):
         assert ada.status(path) == 404
 
 

@@ -1,0 +1,32 @@
+"""The page of a CRM record: its conversations, and those of its people that are not linked."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.errors import NotFound
+from app.inbox import RECORD_KINDS
+from app.installation import Installation
+from app.item_history import history
+from app.model import ITEM_KINDS
+from app.store import crm
+from app.web.choosing import reading
+from app.web.member_page import member_page
+from app.web.signed_in import Browser, who
+
+
+def blueprint(installation: Installation, browser: Browser) -> Blueprint:
+    """Build the page."""
+    pages = Blueprint("items", __name__)
+
+    @pages.get("/items/<kind>/<path:external_id>")
+    @browser.members_only
+    def show_record(kind: str, external_id: str) -> Response:
+        with reading(installation) as connection:
+            ref = crm.item_ref(connection, kind, external_id, (*ITEM_KINDS, *RECORD_KINDS))
+            shown = history(connection, who().member, ref, who().locale)
+        if shown is None:
+            raise NotFound("item_unknown", item="")
+        return member_page("item.html", shown=shown, is_item=kind in ITEM_KINDS)
+
+    return pages

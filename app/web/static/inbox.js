@@ -1,0 +1,170 @@
+// Makes the pages quick that work without it: keys as in Gmail, the number of ticks, news without reloading.
+"use strict";
+(() => {
+  const LOOK_EVERY_MS = 20_000;
+  const REVIEW_EVERY_MS = 60_000;
+  const body = document.body;
+  const stops = () => [...document.querySelectorAll("li.row, section.choice")];
+  const stopOf = (element) => element?.closest?.("li.row, section.choice");
+  let current = null; // the id of the row or choice that keys act on
+
+  const here = () => stopOf(document.activeElement) ?? (current && document.getElementById(current));
+
+  function goTo(stop) {
+    if (!stop) return;
+    current = stop.id;
+    (stop.matches("li.row") ? stop.querySelector("a.open") : stop).focus();
+    stop.scrollIntoView({ block: "nearest" });
+  }
+
+  function move(by) {
+    const all = stops();
+    const at = all.indexOf(here());
+    goTo(all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))]);
+  }
+
+  // --- ticks ---
+
+  const ticks = () => [...document.querySelectorAll("#rows input.tick")];
+
+  function count() {
+    const shown = document.getElementById("ticked");
+    if (!shown) return;
+    const n = ticks().filter((tick) => tick.checked).length;
+    shown.textContent = n ? shown.dataset.words.replace("{n}", n) : "";
+    shown.closest("form").classList.toggle("is-idle", n === 0);
+    shown.closest("form").classList.toggle("is-whole", n > 0 && n === ticks().length);
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("input.tick")) count();
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#tick-page, [data-close]");
+    if (!link) return;
+    if (link.id === "tick-page") {
+      event.preventDefault();
+      const all = ticks();
+      const on = !all.every((tick) => tick.checked);
+      for (const tick of all) tick.checked = on;
+      count();
+    } else if (link.closest(".pick")) {
+      event.preventDefault();
+      close(link.closest(".pick"));
+    }
+  });
+
+  function close(picker) {
+    picker.replaceChildren();
+    goTo(stopOf(picker));
+  }
+
+  // --- keys ---
+
+  const typing = (element) => element.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  const press = (stop, key) => stop?.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
+  let pressed = ""; // the g before i or r
+
+  const does = {
+    j: () => move(1),
+    k: () => move(-1),
+    x: () => {
+      const tick = here()?.querySelector("input.tick");
+      tick?.click();
+    },
+    Enter: () => here()?.querySelector("a.open, h2 a, .asked a")?.click(),
+    s: () => move(1),
+    "/": () => document.getElementById("s")?.focus(),
+    z: () => document.querySelector('#status [data-key="z"]')?.click(),
+    "?": () => document.getElementById("keys")?.showModal(),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const picker = event.target.closest(".pick");
+      if (picker) close(picker);
+      return;
+    }
+    if (!("keys" in body.dataset) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing(event.target) || document.querySelector("dialog[open]")) return;
+    const key = event.key;
+    if (pressed === "g" && (key === "i" || key === "r")) {
+      pressed = "";
+      location.assign(key === "i" ? "/inbox" : "/review");
+      return;
+    }
+    pressed = key === "g" ? "g" : "";
+    if (key === "Enter" && event.target !== body && !event.target.matches("section.choice")) return;
+    if (key in does) {
+      event.preventDefault();
+      does[key]();
+    } else if (/^[lLen1-9]$/.test(key)) {
+      event.preventDefault();
+      press(here() ?? stops()[0], key);
+    }
+  });
+  document.addEventListener("focusin", (event) => {
+    const stop = stopOf(event.target);
+    if (stop) current = stop.id;
+  });
+
+  // --- what htmx changes in place ---
+
+  let next = null; // where to go on when a choice is settled and its section goes
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const section = event.detail.target.closest?.("section.choice");
+    if (section && event.detail.shouldSwap) next = section.nextElementSibling?.id ?? section.previousElementSibling?.id;
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const target = event.detail.elt;
+    if (target.matches?.(".pick")) (target.querySelector(".offer") ?? target.querySelector("input[type=search], button"))?.focus();
+    if (next) {
+      goTo(document.getElementById(next));
+      next = null;
+    }
+    count();
+  });
+  document.addEventListener("htmx:oobAfterSwap", (event) => {
+    // A row that was written anew has lost the focus that it had.
+    if (event.detail.target.id === current && !stopOf(document.activeElement)) goTo(document.getElementById(current));
+    if (event.detail.target.id === "status") document.getElementById("picked")?.replaceChildren();
+  });
+  document.addEventListener("htmx:load", () => {
+    const seen = new Set(); // a conversation with a new mail moves to the top
+    for (const row of document.querySelectorAll("#rows > li.row")) {
+      if (seen.has(row.id)) row.remove();
+      seen.add(row.id);
+    }
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    let title = body.dataset.failed;
+    try {
+      title = JSON.parse(event.detail.xhr.responseText).title;
+    } catch {
+      // not an answer of ours
+    }
+    tell(title);
+  });
+  document.addEventListener("htmx:sendError", () => tell(body.dataset.failed));
+
+  function tell(text) {
+    const told = document.createElement("div");
+    told.className = "done failed";
+    told.append(Object.assign(document.createElement("p"), { textContent: text }));
+    document.getElementById("status").replaceChildren(told);
+  }
+
+  // --- what came since ---
+
+  const look = (id) => {
+    const element = document.getElementById(id);
+    if (element && document.visibilityState === "visible") htmx.trigger(element, "look");
+  };
+  setInterval(() => look("fresh"), LOOK_EVERY_MS);
+  setInterval(() => look("review-changed"), REVIEW_EVERY_MS);
+  document.addEventListener("visibilitychange", () => look("fresh"));
+
+  body.classList.add("has-script");
+  count();
+})();
