@@ -94,11 +94,21 @@ def conversation(
     installation: Installation, connection: sa.Connection, member: Member, public_id: str, locale: str
 ) -> Beside:
     """Tell one conversation by its id. Raises NotFound."""
+    return _told(installation, connection, seen_of(connection, member, public_id), locale)
+
+
+def seen_of(connection: sa.Connection, member: Member, public_id: str) -> Seen:
+    """Return one conversation as a member sees it, for a question about it. Raises NotFound."""
     conversation_id = conversations.id_of(connection, public_id) or NOBODYS
     seen = see(connection, member, [conversation_id]).get(conversation_id)
     if seen is None:
         raise NotFound
-    return _told(installation, connection, seen, locale)
+    return seen
+
+
+def people_of(connection: sa.Connection, seen: Seen) -> tuple[Counterpart, ...]:
+    """Return who else takes part in a conversation, as far as the member may know, and who they are in the CRM."""
+    return _people(connection, seen.member, counterparts(seen))
 
 
 # --- making what is missing in the CRM ---
@@ -174,8 +184,7 @@ def _told(installation: Installation, connection: sa.Connection, seen: Seen, loc
         made_by=maker.name if maker else "",
         suggestions=tuple(each for each in suggested if link is None or each.ref != link.ref),
     )
-    people = _people(connection, seen.member, counterparts(seen))
-    return Beside(told, people, _crm(installation, connection), is_connected=True)
+    return Beside(told, people_of(connection, seen), _crm(installation, connection), is_connected=True)
 
 
 def _not_stored(

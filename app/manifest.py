@@ -22,7 +22,7 @@ from jinja2 import Environment, StrictUndefined
 
 from app.errors import SettingsError
 
-SOURCES = Path(str(files("manifest").joinpath("")))
+SOURCES = Path(str(files("manifest")))
 ICONS = SOURCES / "icons"
 
 UNIFIED_VERSION = "1.30"

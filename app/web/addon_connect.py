@@ -33,10 +33,12 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     @pages.get("/gmail/connect/<token>")
     def show(token: str) -> Response:
         invitation, signed = opened(token), browser.signed_in()
-        if signed is None:
-            return page_of("addon_connect.html", browser_locale(request), state="sign_in", invitation=invitation)
-        state = _state(installation, signed, invitation)
-        return page_of("addon_connect.html", signed.locale, state=state, signed=signed, invitation=invitation)
+        state = _state(installation, signed, invitation) if signed else "sign_in"
+        locale = signed.locale if signed else browser_locale(request)
+        page = page_of("addon_connect.html", locale, state=state, signed=signed, invitation=invitation)
+        # Gmail opened this window, and loads its card again when it closes: it must be able to see that.
+        page.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
+        return page
 
     @pages.post("/gmail/connect/<token>")
     @browser.members_only

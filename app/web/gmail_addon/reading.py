@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import addons, beside, inbox, review
-from app.beside import Beside, Told
+from app.acting import Seen
+from app.beside import Beside
 from app.errors import Conflict, NotFound
 from app.linking.visibility import Reader
-from app.model import ITEM_KINDS, Account, ItemKind, ItemRef
+from app.model import ITEM_KINDS, Account, ItemKind, ItemRef, Link
 from app.store import accounts, crm, mirror
 from app.store import addons as rows
 from app.web.gmail_addon import conversation_cards, other_cards
@@ -39,13 +40,16 @@ def message(asked: Asked) -> Card:
             return other_cards.permission_card(asked.look, knows_who=True)
         invitation = "" if found.is_connected else addons.invite(asked.installation, PROVIDER, asked.call)
         return conversation_cards.not_stored_card(asked.look, found, invitation)
-    return _card(asked, found, found.told)
+    return _card(asked, found)
 
 
 def conversation(asked: Asked) -> Card:
     """Return the card of the conversation that a button names. Raises NotFound."""
-    found = _found(asked)
-    return _card(asked, found, told(found))
+    with asked.reading() as connection:
+        found = beside.conversation(
+            asked.installation, connection, asked.signed.member, asked.conversation, asked.look.locale
+        )
+    return _card(asked, found)
 
 
 def reviewing(asked: Asked) -> Card:
@@ -110,54 +114,47 @@ def permit(asked: Asked) -> Answer:
 def search(asked: Asked) -> Answer:
     """Show the items whose title has the words of the field."""
     query = asked.field("q")[:LONGEST_QUERY]
-    is_linked = told(_found(asked)).link is not None
     with asked.reading() as connection:
+        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
-    made_choice = asked.choice(asked.conversation)
+    is_linked, made_choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
     shown = conversation_cards.hits_card(asked.look, asked.conversation, query, hits, made_choice, is_linked=is_linked)
     return clicked({"pushCard": shown})
 
 
 def ask_unlink(asked: Asked) -> Answer:
     """Ask before a link is taken off. Raises Conflict (not_linked)."""
-    found = told(_found(asked))
-    if found.link is None:
-        raise Conflict("not_linked")
+    with asked.reading() as connection:
+        seen, link = _linked(asked, connection)
     made_choice = asked.choice(asked.conversation)
-    shown = conversation_cards.unlink_card(
-        asked.look, asked.conversation, found.link, made_choice, sees_item=found.seen.sees_item
-    )
+    shown = conversation_cards.unlink_card(asked.look, asked.conversation, link, made_choice, sees_item=seen.sees_item)
     return clicked({"pushCard": shown})
 
 
 def ask_move(asked: Asked) -> Answer:
     """Ask before a link is replaced. Raises NotFound (item_unknown), Conflict (not_linked)."""
-    found = told(_found(asked))
-    if found.link is None:
-        raise Conflict("not_linked")
     with asked.reading() as connection:
+        seen, link = _linked(asked, connection)
         ref = item_ref(asked, connection)
         item = mirror.item(connection, ref)
         if item is None or not mirror.audience(connection, asked.signed.member).sees(item):
             raise NotFound("item_unknown", item=str(ref))
     made_choice, stood = asked.choice(asked.conversation), Stood.of(asked.call.parameters).higher()
     shown = conversation_cards.move_card(
-        asked.look, asked.conversation, found.link, item, made_choice, stood, sees_item=found.seen.sees_item
+        asked.look, asked.conversation, link, item, made_choice, stood, sees_item=seen.sees_item
     )
     return clicked({"pushCard": shown})
 
 
 def ask_create(asked: Asked) -> Answer:
     """Ask for what a new item needs."""
-    found = _found(asked)
+    with asked.reading() as connection:
+        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        people = beside.people_of(connection, seen)
+    made_choice = asked.choice(asked.conversation)
     shown = conversation_cards.create_card(
-        asked.look,
-        asked.conversation,
-        item_kind(asked),
-        told(found).seen.subject or "",
-        found.people,
-        asked.choice(asked.conversation),
+        asked.look, asked.conversation, item_kind(asked), seen.subject or "", people, made_choice
     )
     return clicked({"pushCard": shown})
 
@@ -179,20 +176,18 @@ def item_kind(asked: Asked) -> ItemKind:
     return kind
 
 
-def told(found: Beside) -> Told:
-    """Return the conversation of what was found. Raises NotFound."""
+def _linked(asked: Asked, connection: sa.Connection) -> tuple[Seen, Link]:
+    """Return the conversation that a button names, with its link. Raises NotFound, Conflict (not_linked)."""
+    seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+    link = seen.conversation.primary_link
+    if link is None:
+        raise Conflict("not_linked")
+    return seen, link
+
+
+def _card(asked: Asked, found: Beside) -> Card:
+    """Return the card of a conversation. Raises NotFound."""
     if found.told is None:
         raise NotFound
-    return found.told
-
-
-def _found(asked: Asked) -> Beside:
-    with asked.reading() as connection:
-        return beside.conversation(
-            asked.installation, connection, asked.signed.member, asked.conversation, asked.look.locale
-        )
-
-
-def _card(asked: Asked, found: Beside, shown: Told) -> Card:
-    made_choice = asked.choice(str(shown.told["id"]))
-    return conversation_cards.conversation_card(asked.look, shown, found, made_choice)
+    made_choice = asked.choice(found.told.seen.conversation.public_id)
+    return conversation_cards.conversation_card(asked.look, found.told, found, made_choice)
