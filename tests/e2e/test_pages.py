@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app.demo.stage import Stage
 from tests.e2e.conftest import NewPage
@@ -165,3 +165,28 @@ def test_the_gmail_add_on_beside_a_message(new_page: NewPage, stage: Stage, tmp_
     expect(page.get_by_label("Title")).to_have_value("<b>Ten minutes</b> of your time?")
     page.goto(f"{gmail}?hl=tr")
     shows("home-tr", "Seçim bekleyenler")
+
+
+def test_a_member_signs_in_with_an_account_once_it_is_theirs(
+    browser: Browser, stage: Stage, signed_in: dict[str, object]
+) -> None:
+    def sign_in(page: Page) -> None:
+        page.goto("/sign-in")
+        page.get_by_role("button", name="Sign in with Google").click()
+        page.get_by_role("link", name="ada@northwind.test").click()
+
+    # Pages of their own: a refusal is a complaint of the browser.
+    stranger = browser.new_context(base_url=stage.url)
+    ada = browser.new_context(base_url=stage.url, storage_state=signed_in)  # type: ignore[arg-type]  # what it was
+    page = stranger.new_page()
+    sign_in(page)
+    expect(page.get_by_text("Ask your administrator for an invitation.")).to_be_visible()
+    added = ada.new_page()
+    added.goto("/preferences/sign-in")
+    added.get_by_role("button", name="Add an account at Google").click()
+    added.get_by_role("link", name="ada@northwind.test").click()
+    expect(added.get_by_role("status")).to_contain_text("From now on you can sign in with this account.")
+    sign_in(page)
+    page.wait_for_url("**/inbox")
+    stranger.close()
+    ada.close()
