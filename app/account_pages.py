@@ -92,7 +92,7 @@ def of_team(installation: Installation, connection: sa.Connection) -> TeamAccoun
 
 
 def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
-    """Say where mailboxes can be connected, by name."""
+    """Say where mailboxes can be connected, by name; not where there is nothing to consent to."""
     return tuple(
         Provider(
             name=name,
@@ -102,6 +102,7 @@ def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
             reads_texts="texts" not in connector.capabilities.missing,
         )
         for name, connector in sorted(mail.items())
+        if "consent" not in connector.capabilities.missing
     )
 
 

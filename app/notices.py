@@ -16,7 +16,7 @@ from babel.dates import format_datetime
 
 from app import outgoing_mail, review
 from app.accounts import current_team
-from app.doctor import LATE_POLLS, account_findings
+from app.doctor import account_findings
 from app.errors import ApplicationMisconfigured, ProviderError, TransientError
 from app.installation import Installation
 from app.model import Account, Member
@@ -86,15 +86,14 @@ def examine(installation: Installation, team_id: int) -> None:
 
 
 def trouble(installation: Installation, health: AccountHealth, now: datetime) -> tuple[str, datetime]:
-    """Return the code of what is wrong with an account and since when; "" for one that is well, paused or ended."""
+    """Return the code of what is wrong with an account and since when; "" for one that is well, paused or ended.
+
+    What is only seen by looking (a late read, messages that wait) counts from now on: after a machine slept, say, it is
+    over before anybody has to hear of it.
+    """
     poll_s, is_pushed = installation.settings.poll_quiet_s, _is_pushed(installation, health)
     codes = [finding.code for finding in account_findings(health, now, poll_s)]
     code = next((each for each in codes if each not in _NO_NOTICE and (each != "pushes_off" or is_pushed)), "")
-    if code == "sync_late":
-        last = max(at for at in (health.last_sync_at, health.state_since) if at is not None)
-        return code, last + timedelta(seconds=(LATE_POLLS - 1) * poll_s)
-    if code == "messages_waiting" and health.oldest_pending_at is not None:
-        return code, health.oldest_pending_at
     return code, health.state_since if code == health.state else now
 
 

@@ -88,6 +88,7 @@ class SmartBccConnector:
             batch_size=10,
             subscription_renew_before_s=RENEW_BEFORE_S,
             authserv_id=settings.front or domain or None,
+            missing={"consent": "Nobody connects it: mail is sent to its addresses."},
         )
 
     # --- what there is no provider for ---

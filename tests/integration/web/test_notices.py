@@ -115,7 +115,7 @@ def test_an_account_in_trouble_is_told_of_once_and_so_is_its_recovery(
     watch.falls_ill(ADA)
     watch.later(minutes=9)
     assert watch.letters == []  # not for a poll period yet
-    assert "is not in step" not in dan.get("/inbox")
+    assert "has not been in step" not in dan.get("/inbox")
     watch.later(minutes=2)
     told = [(ADA, f"{ADA}: e-postalar eşitlenmiyor"), (DAN, f"{ADA}: e-mail is not in step")]
     assert watch.letters == told
@@ -124,7 +124,7 @@ def test_an_account_in_trouble_is_told_of_once_and_so_is_its_recovery(
     assert "Yeniden bağlayın" in text
     assert f"{ORIGIN}/preferences/email-sync" in text
     for page in ("/inbox", "/doctor", "/settings/accounts"):
-        assert f"{ADA} is not in step" in dan.get(page)
+        assert f"{ADA} has not been in step" in dan.get(page)
     assert f"{ADA} eşit değil" in ada.get("/inbox")
     assert 'href="/preferences/email-sync">Buraya bakın' in ada.get("/inbox")
     for other in (can, eve):
@@ -135,7 +135,7 @@ def test_an_account_in_trouble_is_told_of_once_and_so_is_its_recovery(
     watch.is_well(ADA)
     watch.later(minutes=1)
     assert watch.letters[1::2] == [(ADA, f"{ADA}: e-postalar yeniden okunuyor"), (DAN, f"{ADA}: e-mail is read again")]
-    assert "is not in step" not in dan.get("/inbox")
+    assert "has not been in step" not in dan.get("/inbox")
     watch.later(minutes=30)
     assert len(watch.letters) == 4
 
@@ -159,6 +159,18 @@ def test_trouble_that_passes_is_not_told_of(office: Office, watch: Watch) -> Non
     watch.falls_ill(ADA, "throttled")
     watch.later(minutes=9)
     assert watch.letters == []
+
+
+def test_a_mailbox_that_was_not_read_in_time_is_given_a_poll_period_to_catch_up(office: Office, watch: Watch) -> None:
+    watch.clock.advance(timedelta(hours=3))  # the machine slept
+    notices.examine(watch.installation, office.team_id)
+    watch.later(minutes=9)
+    assert (watch.letters, office.rows("SELECT FROM account_notice WHERE recovered_at IS NULL")) == ([], [])
+    for _ in range(2):
+        watch.clock.advance(timedelta(hours=3))
+        notices.examine(watch.installation, office.team_id)
+    watch.send()
+    assert {to for to, _ in watch.letters} == {ADA, CAN, DAN}
 
 
 def test_a_server_that_does_not_take_a_letter_is_asked_again_and_gets_it_once(office: Office, watch: Watch) -> None:
@@ -195,7 +207,7 @@ def test_without_a_server_there_are_banners_and_no_letters(
     watch.falls_ill(ADA)
     watch.later(minutes=11)
     assert office.rows("SELECT FROM letter") == []
-    assert "is not in step" in browse(DAN).get("/inbox")
+    assert "has not been in step" in browse(DAN).get("/inbox")
 
 
 def test_rows_of_an_account_that_is_not_read_are_marked(
