@@ -55,6 +55,7 @@ class ShownMessage:
     own: str
     is_trigger: bool
     is_in_doubt: bool  # the provider refused its sender, and nobody said that it is genuine
+    forwarded_by: str = ""  # whose word it is that the sender wrote this
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         own=_provider(seen, own),
         is_trigger=trigger is not None and message.internet_id == trigger,
         is_in_doubt=message_verdict(message) == "fail",
+        forwarded_by=next((flag.partition(":")[2] for flag in message.flags if flag.startswith("forwarded_by:")), ""),
     )
 
 

@@ -63,16 +63,25 @@ def addresses(installation: Installation, connection: sa.Connection, member: Mem
 
 
 def change_addresses(installation: Installation, connection: sa.Connection, member: Member) -> None:
-    """Give a member another own address, and others for items: from now on the old ones are unknown."""
+    """Give a member another own address, and others for items: from now on the old ones are unknown.
+
+    One who ended the account begins again with it.
+    """
+    now = installation.clock.now()
+    account = account_of(installation, connection, member)
+    if account.state == "disconnected":
+        accounts.reconnect(connection, account.id, account.address, auto_link=account.auto_link, now=now)
+        accounts.set_subscription(connection, account.id, Subscription(PROVIDER, now + _FOR_EVER))
+        accounts.set_state(connection, account.id, "live", now)
     addresses(installation, connection, member, None)
     row = rows.find_address(connection, member.id, None)
     if row is None:
         raise NotFound
     team = current_team(connection)
     version = row.version + 1
-    rows.change_address(connection, row.id, version, hashed(_token(installation, team, member.id, None, version)))
+    rows.change_address(connection, row.id, version, hashed(_token(installation, team, member.id, None, version)), now)
     rows.forget_item_addresses(connection, member.id)
-    audit(connection, team.id, member.id, "change_smart_bcc_address", {}, installation.clock.now())
+    audit(connection, team.id, member.id, "change_smart_bcc_address", {}, now)
 
 
 def change_team_addresses(installation: Installation, connection: sa.Connection, administrator: Member) -> None:
@@ -81,7 +90,7 @@ def change_team_addresses(installation: Installation, connection: sa.Connection,
     slug = _slug(connection, team)
     row = rows.find_address(connection, None, None)
     if row is not None:
-        rows.change_address(connection, row.id, row.version + 1, hashed(slug))
+        rows.change_address(connection, row.id, row.version + 1, hashed(slug), installation.clock.now())
     rows.forget_item_addresses(connection, None)
     audit(connection, team.id, administrator.id, "change_team_smart_bcc", {}, installation.clock.now())
 

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 
-from app import connecting, explain, jobs, manifest, registry, signing_in
-from app.bootstrap import Worker, create_app, open_installation
+from app import connecting, explain, jobs, manifest, registry, signing_in, smart_bcc
+from app.bootstrap import Worker, create_app, create_mail_server, open_installation
 from app.errors import SettingsError, ThreadlinkError
 from app.model import ItemRef
 from app.ports import CrmRecords, SimulatedAddonHost, SimulatedCrm, SimulatedMail
@@ -35,6 +35,7 @@ from app.store.migrate import migrate
 # What is due later than this is not waited for: a mailbox that is away for a day stays away in the demo.
 LONGEST_WAIT = timedelta(hours=2)
 SETTLE_TIMEOUT_S = 60.0
+MAIL_DOMAIN = "in.threadlink.test"
 
 
 @dataclass
@@ -152,6 +153,12 @@ class Stage:
         gmail = self.simulators.get("gmail")
         return gmail.show_addon(manifest.gmail(self.url)) if isinstance(gmail, SimulatedAddonHost) else None
 
+    def smart_bcc_address(self) -> str:
+        """Return the Smart BCC address of the first member."""
+        with self.team() as connection:
+            member = next(iter(self.members.values()))
+            return smart_bcc.addresses(self.installation, connection, member, None).own
+
     def pause_worker(self) -> None:
         """Stop the worker for good; jobs wait in the queue."""
         self._worker.stop()
@@ -226,6 +233,8 @@ class Stage:
         migrate(server.url)
         self.simulators = self._start_simulators()
         self.crm_simulator = self._start_crm_simulator()
+        # Nobody in the DNS says who may send for the scenario's domains: this machine may.
+        self._environ |= {"SMART_BCC_LISTEN": "127.0.0.1:0", "SMART_BCC_TRUSTED_NETWORKS": "127.0.0.0/8"}
         self._environ |= self._vendor_settings
         settings = _settings(data_dir, self.url, self._environ)
         self.installation = open_installation(
@@ -236,6 +245,9 @@ class Stage:
         self._make_team()
         self._fill_crm()
         self.database_url = server.url
+        self.mail_server = create_mail_server(self.installation, self._environ)
+        self.mail_port = self.mail_server.start()
+        self._exit.callback(self.mail_server.stop)
         self._worker = Worker(self.installation, server.url)
         self._worker.start()
         self._exit.callback(self._worker.stop)
@@ -410,6 +422,7 @@ def _settings(data_dir: Path, url: str, environ: Mapping[str, str]) -> Settings:
         encryption_keys=(),
         public_base_url=url,
         listen=urlsplit(url).netloc,
+        mail_domain=MAIL_DOMAIN,
         mirror_max_age_s=0,
         note_interval_s=0,
     )

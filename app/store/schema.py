@@ -1253,6 +1253,7 @@ member_address = sa.Table(
     sa.Column("created_at", Time, nullable=False, server_default=NOW),
     sa.PrimaryKeyConstraint("team_id", "member_id", "address"),
     _to("member", "member_id"),
+    sa.Index("ix_member_address_address", "address", "asked_at"),
     sa.Index("ix_member_address_token_hash", "token_hash", postgresql_where=sa.text("token_hash IS NOT NULL")),
     comment="Other addresses a member sends from; unsigned: taken as theirs although nothing proves it.",
 )

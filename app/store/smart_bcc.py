@@ -117,11 +117,14 @@ def add_address(
     )
 
 
-def change_address(connection: sa.Connection, address_id: int, version: int, token_hash: bytes) -> None:
+def change_address(connection: sa.Connection, address_id: int, version: int, token_hash: bytes, now: datetime) -> None:
     """Give an address another token; the old one is known no more."""
     connection.execute(
-        sa.text("UPDATE smart_bcc_address SET version = :version, token_hash = :token_hash WHERE id = :id"),
-        {"id": address_id, "version": version, "token_hash": token_hash},
+        sa.text(
+            "UPDATE smart_bcc_address SET version = :version, token_hash = :token_hash, created_at = :now"
+            " WHERE id = :id"
+        ),
+        {"id": address_id, "version": version, "token_hash": token_hash, "now": now},
     )
 
 
@@ -260,14 +263,14 @@ def add_member_address(connection: sa.Connection, team_id: int, member_id: int, 
 def ask_member_address(
     connection: sa.Connection, member_id: int, address: str, token_hash: bytes, now: datetime, not_since: datetime
 ) -> bool:
-    """Note that a verification goes out; False when one went out to the address since then, whoever asked."""
+    """Note that a verification goes out; False when one went out to the address since then, from whatever team."""
     return (
         connection.execute(
             sa.text(
                 """
                 UPDATE member_address SET token_hash = :token_hash, asked_at = :now
-                WHERE member_id = :member AND address = :address AND verified_at IS NULL AND NOT EXISTS (
-                  SELECT FROM member_address o WHERE o.address = :address AND o.asked_at > :not_since)
+                WHERE member_id = :member AND address = :address AND verified_at IS NULL
+                  AND NOT threadlink_was_asked(:address, :not_since)
                 """
             ),
             {
@@ -314,6 +317,35 @@ def forget_member_address(connection: sa.Connection, member_id: int, address: st
     connection.execute(
         sa.text("DELETE FROM member_address WHERE member_id = :member AND address = :address"),
         {"member": member_id, "address": address},
+    )
+
+
+def known_addresses(connection: sa.Connection, member_id: int) -> dict[str, bool]:
+    """Return every address that is known to be a member's, with whether it is taken as theirs without a proof."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT address, unsigned FROM threadlink_known_addresses() WHERE member_id = :member ORDER BY address"
+        ),
+        {"member": member_id},
+    )
+    return {row.address: row.unsigned for row in rows}
+
+
+def was_shown(connection: sa.Connection, member_id: int) -> bool:
+    """Say whether a mail showed a member's address to others since it is the one it is (threats.md P6)."""
+    return bool(
+        connection.execute(
+            sa.text(
+                """
+                SELECT EXISTS (SELECT FROM smart_bcc_address s
+                  JOIN account a ON a.team_id = s.team_id AND a.owner_id = s.member_id AND a.provider = 'smart_bcc'
+                  JOIN message_copy c ON c.team_id = a.team_id AND c.account_id = a.id AND c.at > s.created_at
+                  JOIN message m ON m.team_id = c.team_id AND m.id = c.message_id
+                  WHERE s.member_id = :member AND s.kind = '' AND 'address_shown' = ANY(m.flags))
+                """
+            ),
+            {"member": member_id},
+        ).scalar()
     )
 
 

@@ -58,6 +58,7 @@ from app.web import (
     policy,
     review,
     settings,
+    smart_bcc,
     webhook_settings,
     webhooks,
     work,
@@ -126,6 +127,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))
         flask.register_blueprint(email_sync.changes(installation, browser))
+        flask.register_blueprint(smart_bcc.blueprint(installation, browser))
         flask.register_blueprint(icons.blueprint())
         flask.register_blueprint(gmail_addon.blueprint(installation))
         flask.register_blueprint(addon_connect.blueprint(installation, browser))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from app import smart_bcc
 from app.errors import NotFound
 from app.inbox import RECORD_KINDS
 from app.installation import Installation
@@ -25,8 +26,11 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with reading(installation) as connection:
             ref = crm.item_ref(connection, kind, external_id, (*ITEM_KINDS, *RECORD_KINDS))
             shown = history(connection, who().member, ref, who().locale)
-        if shown is None:
-            raise NotFound("item_unknown", item="")
-        return member_page("item.html", shown=shown, is_item=kind in ITEM_KINDS)
+            if shown is None:
+                raise NotFound("item_unknown", item="")
+            is_item = kind in ITEM_KINDS
+            takes_mail = is_item and smart_bcc.is_offered(installation)
+            addresses = smart_bcc.addresses(installation, connection, who().member, ref) if takes_mail else None
+        return member_page("item.html", shown=shown, is_item=is_item, addresses=addresses)
 
     return pages

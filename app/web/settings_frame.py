@@ -15,6 +15,7 @@ from app.web.signed_in import View, who
 PREFERENCES_PAGES = (
     ("/preferences", "preferences"),
     ("/preferences/email-sync", "accounts"),
+    ("/preferences/smart-bcc", "smart_bcc"),
     ("/preferences/sign-in", "signing_in"),
     ("/preferences/keys", "api_keys"),
 )

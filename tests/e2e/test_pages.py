@@ -36,6 +36,7 @@ PAGES = [
     "/doctor?q=Prices",
     "/preferences/sign-in",
     "/preferences/keys",
+    "/preferences/smart-bcc",
     "/settings/members",
     "/settings/webhooks",
     "/settings/webhooks/ of one",

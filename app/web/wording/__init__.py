@@ -21,6 +21,7 @@ from app.web.wording import (
     problems,
     settings,
     signing_in,
+    smart_bcc,
     webhooks,
     work,
 )
@@ -42,6 +43,7 @@ AREAS = (
     problems,
     settings,
     signing_in,
+    smart_bcc,
     webhooks,
     work,
 )
