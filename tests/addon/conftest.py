@@ -91,7 +91,7 @@ def desk(database: Database, team: Callable[..., int]) -> Iterator[Desk]:
     environ: Mapping[str, str] = gmail.start(office.clock)
     for address in (ADA, CAN, DAN, "eve@elsewhere.test"):
         gmail.add_mailbox(address)
-    settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
+    settings = Settings(public_base_url=ORIGIN, limit_writes=20, _env_file=None)  # type: ignore[call-arg]  # pydantic's own
     box = SecretBox([Fernet.generate_key().decode()])
     connector = GmailConnector(load(environ), ORIGIN, office.clock)
     installation = Installation(settings, database, box, office.clock, {"gmail": connector}, lambda _: office.crm)

@@ -176,6 +176,18 @@ def test_a_crm_that_does_not_answer_makes_nothing_twice(desk: Desk, monkeypatch:
     assert "navigations" not in panel.answer["renderActions"]["action"]
 
 
+def test_who_clicks_without_end_is_asked_to_wait(desk: Desk) -> None:
+    """W16: choices count like those on the pages; looking does not."""
+    panel = opened(desk, f"Sam <{SOMEBODY}>", "Hello")
+    function, parameters = panel.button("Not about any item")
+    most = desk.installation.settings.limit_writes
+    said = [panel.call(function, parameters) and panel.said for _ in range(most + 1)]
+    assert said[:2] == ["Taken out of the list.", "That was done already."]
+    assert said[-1] not in said[:2]
+    panel.call("refresh")
+    assert panel.card["name"] == "conversation"
+
+
 def test_switches_are_the_owners(desk: Desk) -> None:
     panel = desk.panel()
     panel.call("ask_settings")

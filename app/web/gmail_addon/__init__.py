@@ -28,6 +28,7 @@ from app.ports import AddonCall, AddonConnector, PushRequest
 from app.web.gmail_addon import choices, other_cards, reading
 from app.web.gmail_addon.frame import PROVIDER, Asked, look_of
 from app.web.gmail_addon.widgets import Card, Places, asking_for, clicked, first
+from app.web.limits import count_member
 
 LONGEST_BODY = 200_000
 
@@ -37,8 +38,8 @@ TRIGGERS: Mapping[str, Callable[[Asked], Card]] = {
     "message": reading.message,
     "settings": reading.settings,
 }
-# What buttons, fields and switches call.
-CLICKS: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
+# What buttons call to see something else.
+QUESTIONS: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
     "back": reading.back,
     "refresh": reading.refresh,
     "permit": reading.permit,
@@ -49,6 +50,9 @@ CLICKS: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
     "ask_unlink": reading.ask_unlink,
     "ask_move": reading.ask_move,
     "ask_create": reading.ask_create,
+}
+# What buttons, fields and switches change something with.
+CHOICES: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
     "link": choices.link,
     "unlink": choices.unlink,
     "dismiss": choices.dismiss,
@@ -58,6 +62,7 @@ CLICKS: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
     "set_visibility": choices.set_visibility,
     "leave": choices.leave,
 }
+CLICKS = {**QUESTIONS, **CHOICES}
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +104,8 @@ def answer(installation: Installation, name: str, call: AddonCall) -> dict[str, 
         return _shown(name, other_cards.connect_card(look, addons.invite(installation, PROVIDER, call)))
     asked = Asked(installation, signed, call, look)
     try:
+        if name in CHOICES:
+            count_member(signed.team.id, signed.member.id)
         return first(TRIGGERS[name](asked)) if name in TRIGGERS else CLICKS[name](asked)
     except RequestRefused as error:
         return _refused(asked, name, sentence(error.reason, error.params, look.locale))
