@@ -141,7 +141,7 @@ class Day:
             administrator = next(member for member in teams.members(connection) if member.role == "admin")
             assert team is not None
             acting = Acting(team.id, administrator, self.stage.clock.now())
-            with patch.object(work, "AT_ONCE", 0):  # few as they are, they are left to the worker
+            with patch.object(work, "AT_ONCE", -1):  # however few there are, they are left to the worker
                 work.look_back(connection, acting, timedelta(days=1))
 
     # --- what is there ---
