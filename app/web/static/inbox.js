@@ -113,6 +113,13 @@
   let next = null; // where to go on when a choice is settled and its section goes
 
   document.addEventListener("htmx:beforeSwap", (event) => {
+    // Rows of other pages change too: what has no place here is left out.
+    const parts = document.createElement("template");
+    parts.innerHTML = event.detail.serverResponse;
+    for (const part of parts.content.querySelectorAll("[hx-swap-oob]")) {
+      if (!document.getElementById(part.id)) part.remove();
+    }
+    event.detail.serverResponse = parts.innerHTML;
     const section = event.detail.target.closest?.("section.choice");
     if (section && event.detail.shouldSwap) next = section.nextElementSibling?.id ?? section.previousElementSibling?.id;
   });
