@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from babel.dates import format_datetime, format_skeleton
@@ -37,7 +38,7 @@ def member_page(template: str, **shown: object) -> Response:
         template,
         signed.locale,
         signed=signed,
-        here=request.path,
+        here=_here(),
         troubles=_troubles(),
         query=request.args.get("q", "")[:LONGEST_QUERY],
         sentence=lambda code, **params: sentence(code, params, signed.locale),
@@ -53,6 +54,12 @@ def member_page(template: str, **shown: object) -> Response:
 def _troubles() -> list[notices.Trouble]:
     with g.database.for_team(who().team.id) as connection:
         return notices.banner(connection, who().member)
+
+
+def _here() -> str:
+    """Return the path of the page that is shown: of the one that htmx asks a part for, else the one asked for."""
+    shown = request.headers.get("HX-Current-URL", "") if request.headers.get("HX-Request") == "true" else ""
+    return urlsplit(shown).path or request.path
 
 
 def _told(signed: SignedIn) -> Told | None:
