@@ -113,6 +113,21 @@ def undecided(connection: sa.Connection, accounts: Collection[int] | None, limit
     )
 
 
+def triggered_by(connection: sa.Connection, message_ids: Collection[int]) -> dict[int, StoredDecision]:
+    """Return the first decision that each of the messages brought about."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT DISTINCT ON (d.trigger_id) d.* FROM message m
+            JOIN decision d ON d.team_id = m.team_id AND d.conversation_id = m.conversation_id AND d.trigger_id = m.id
+            WHERE m.id = ANY(:ids) ORDER BY d.trigger_id, d.id
+            """
+        ),
+        {"ids": list(message_ids)},
+    )
+    return {row.trigger_id: _stored(row) for row in rows}
+
+
 def trail(connection: sa.Connection, conversation_id: int) -> list[StoredDecision]:
     """Return every decision on a conversation, oldest first."""
     rows = connection.execute(

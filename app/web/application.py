@@ -43,6 +43,7 @@ from app.web import (
     connect_crm,
     conversation,
     crm_settings,
+    doctor,
     email_sync,
     gmail_addon,
     health,
@@ -123,6 +124,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(original.blueprint(installation, browser))
         flask.register_blueprint(settings.blueprint(installation, browser))
         flask.register_blueprint(webhook_settings.blueprint(installation, browser))
+        flask.register_blueprint(doctor.blueprint(installation, browser))
         flask.register_blueprint(policy.blueprint(installation, browser))
         flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))

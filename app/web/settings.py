@@ -1,14 +1,13 @@
-"""Pages beside the inbox: a member's preferences, an item with its history, and the doctor."""
+"""Pages beside the inbox: what a member prefers."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import doctor, outgoing_mail, preferences
+from app import outgoing_mail, preferences
 from app.installation import Installation
 from app.model import Preferences
-from app.web.member_page import LONGEST_QUERY, member_page
 from app.web.settings_frame import PREFERENCES_PAGES, SETTINGS_PAGES, administrators_only, settings_page
 from app.web.signed_in import Browser, who
 
@@ -47,14 +46,5 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with database.for_team(who().team.id) as connection:
             preferences.set_preferences(connection, who().member, chosen)
         return redirect("/preferences?done=saved", 303)
-
-    @pages.get("/doctor")
-    @browser.members_only
-    def show_doctor() -> Response:
-        query = request.args.get("q", "")[:LONGEST_QUERY].strip()
-        with database.for_team(who().team.id) as connection:
-            found = doctor.trace(connection, who().member, query, who().locale) if query else None
-        findings = doctor.examine(installation, who().team.id)[1] if who().member.role == "admin" else []
-        return member_page("doctor.html", found=found, findings=findings)
 
     return pages

@@ -141,7 +141,7 @@ ROUTES: Mapping[str, Ask] = {
     "POST /offers/<uuid:offer>/accept": Ask("/offers/{offer}/accept", form={}),
     "POST /offers/<uuid:offer>/decline": Ask("/offers/{offer}/decline", form={}),
     "GET /items/<kind>/<path:external_id>": Ask("/items/{item}", shows_owner=True),
-    "GET /doctor": Ask("/doctor", query=_WORDS, shows_owner=True),
+    "GET /doctor": Ask("/doctor", query=(*_WORDS, {"q": "canary", "all": "1"}), shows_owner=True),
     "GET /preferences": Ask("/preferences", shows_owner=True),
     "POST /preferences": Ask("/preferences", form={"locale": "tr", "time_zone": "UTC"}),
     "GET /preferences/email-sync": Ask("/preferences/email-sync", shows_owner=True),
