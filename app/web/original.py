@@ -66,7 +66,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             return work()
         except ProviderError as error:
             told, status = _told(error)
-            page = member_page("original_trouble.html", told=told, conversation=conversation)
+            page = member_page("original_trouble.html", trouble=told, conversation=conversation)
             page.status_code = status
             return page
 
