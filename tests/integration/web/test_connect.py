@@ -90,7 +90,7 @@ def test_the_page_holds_no_script_and_no_inline_style(client: FlaskClient, link:
     page = answer.get_data(as_text=True)
     assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
     policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self';")
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
     assert "unsafe" not in policy
 
 

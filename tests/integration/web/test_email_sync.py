@@ -241,7 +241,10 @@ def test_an_account_is_paused_and_goes_on(office: Office, browse: Callable[[str]
     assert ada.post(f"{path_of(office, ADA)}/pause")["done"] == "paused"
     assert "Nothing is read until it is resumed" in ada.get(OWN)
     assert ada.post(f"{path_of(office, ADA)}/resume")["done"] == "resumed"
-    trail = [tuple(row) for row in office.rows("SELECT action, member_id FROM audit ORDER BY id")][1:]
+    trail = [
+        tuple(row)
+        for row in office.rows("SELECT action, member_id FROM audit WHERE action LIKE '%account' ORDER BY id")
+    ]
     assert trail == [("pause_account", office.members[ADA].id), ("resume_account", office.members[ADA].id)]
 
 
