@@ -200,14 +200,13 @@ def accept(connection: sa.Connection, team_id: int, token: str, identity: Identi
 def join(connection: sa.Connection, team_id: int, identity: Identity, now: datetime) -> Member | None:
     """Make a member of somebody whose organization joins by signing in; None for who may not.
 
-    The address must be one of the team's own domains, and nobody's yet; who was removed does not come back this way.
+    The identity is nobody's in the team, not a removed member's either. The address must be of the team's own domains,
+    and nobody's yet.
     """
     team, address = teams.team(connection), normalize(identity.address)
     if (identity.issuer, identity.organization) not in identities.joining(connection) or team is None:
         return None
     if address is None or domain_of(address) not in team.domains:
-        return None
-    if identities.holder(connection, identity.issuer, identity.subject) is not None:
         return None
     name = identity.name[:LONGEST_NAME] or address.partition("@")[0]
     if teams.is_known(connection, address):

@@ -121,6 +121,7 @@ def test_a_person_of_a_tenant_is_named_by_tenant_and_object(tenants: World) -> N
         {"aud": "somebody else"},
         {"aud": ["us", "somebody else"]},
         {"aud": ["us", "somebody else"], "azp": "somebody else"},
+        {"aud": "somebody else", "azp": "us"},
         {"azp": "somebody else"},
         {"iss": "https://evil.test"},
         {"iss": None},

@@ -161,11 +161,15 @@ def test_an_address_that_is_a_members_gets_nobody_in(visitor: Callable[[], Visit
 def test_a_state_is_good_once_for_its_browser_its_issuer_and_ten_minutes(
     visitor: Callable[[], Visitor], office: Office, clock: StoppedClock
 ) -> None:
-    link, nina = invite(office), visitor()
+    link, nina, victim = invite(office), visitor(), visitor()
+    victim.there("/sign-in/google/start", "google", NINA)  # a browser that is known, and has begun something else
     path = f"{link}/google"
     for spoilt in (
-        visitor().client.get,  # begun by an attacker, opened by a victim (W6)
-        lambda back: nina.client.get(back.replace("google", "microsoft")),  # mixed up (W8)
+        visitor().client.get,
+        victim.client.get,  # begun by an attacker, opened by a victim (W6)
+        lambda back: nina.client.get(
+            back.replace("/google/", "/microsoft/").replace("&iss=", "&was=")
+        ),  # mixed up (W8)
         lambda back: nina.client.get(re.sub("state=[^&]+", "state=forged", back)),
         lambda back: nina.client.get(re.sub("state=[^&]+", "", back)),
         lambda back: nina.client.get(re.sub("iss=[^&]+", "iss=https://evil.test", back)),
@@ -174,6 +178,8 @@ def test_a_state_is_good_once_for_its_browser_its_issuer_and_ten_minutes(
         lambda back: (clock.advance(timedelta(minutes=10)), nina.client.get(back))[1],
     ):
         assert spoilt(nina.there(path, "google", NINA)).status_code in (403, 404)
+    mixed_up = nina.there(path, "google", NINA).replace("/google/", "/microsoft/")
+    assert nina.client.get(mixed_up).status_code == 404  # before anybody asks Microsoft
     used = nina.there(path, "google", NINA)
     assert nina.client.get(used).status_code == 303
     assert nina.client.get(used).status_code == 404
