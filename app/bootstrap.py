@@ -91,7 +91,10 @@ def _installation(settings: Settings, database: Database, clock: Clock, environ:
     consents = {adapter: consent for adapter, consent in found.items() if consent is not None}
     issuers = sign_in_issuers(settings, clock)
     webhooks = registry.webhook_sender(services, settings.webhook_allowed_urls)
-    return Installation(settings, database, box, services.clock, mail, open_crm, consents, issuers, webhooks, secret)
+    panels = {adapter: registry.crm_panel(adapter, services) for adapter in registry.names(registry.CRM_PANEL)}
+    return Installation(
+        settings, database, box, services.clock, mail, open_crm, consents, issuers, webhooks, secret, panels
+    )
 
 
 def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app.model import Account
 from app.oidc import OpenIdClient
-from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, MailConnector, WebhookSender
+from app.ports import Clock, Credentials, CrmAdapter, CrmConnection, CrmConsent, CrmPanel, MailConnector, WebhookSender
 from app.settings import Settings
 from app.store import crm
 from app.store.database import Database
@@ -44,6 +44,7 @@ class Installation:
     webhooks: WebhookSender | None = None  # None: nobody is told anything
     # What only this installation knows, the same in all its processes; one made up where none is given.
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    panels: Mapping[str, CrmPanel] = field(default_factory=dict)  # of the CRMs that show one of ours
 
     def due(self, at: datetime) -> datetime:
         """Return when the machine's clock, by which jobs are scheduled, shows a moment of this installation's clock."""

@@ -24,6 +24,7 @@ from app.model import (
     Notification,
     Person,
     ProviderMessage,
+    RecordKind,
 )
 
 # --- what threadlink gives ---
@@ -702,6 +703,27 @@ class CrmConsent(Protocol):
 
         Raises NotificationForged, NotificationMalformed, Unsupported.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PanelVisit:
+    """Which of the CRM's users looks at which record; the CRM vouches for the user, not for the record."""
+
+    company: str
+    user_id: str
+    kind: RecordKind
+    external_id: str
+
+
+class CrmPanel(Protocol):
+    """A panel of ours inside the CRM's own pages (entry point `threadlink.crm_panel`)."""
+
+    ancestors: str  # the sites that may frame it, as frame-ancestors of a Content-Security-Policy names them
+    script: str  # a file of app/web/static/vendor that the CRM wants a panel to load; "" for none
+
+    def read_visit(self, args: Mapping[str, str]) -> PanelVisit:
+        """Verify and read a visit. Raises NotificationForged, NotificationMalformed, Unsupported."""
         ...
 
 

@@ -2,10 +2,10 @@
 
 Groups: `threadlink.mail` (create(Services) -> MailConnector), `threadlink.crm` (create(Services, CrmConnection) ->
 CrmAdapter), `threadlink.crm_consent` (consent(Services) -> CrmConsent, for a CRM that is connected in the browser or
-with a token), `threadlink.mail_servers` (serve(Serving) -> MailServer, for mail that is sent to us),
-`threadlink.webhooks` (create(Services, allowed_urls) -> WebhookSender, the one that calls teams' webhooks), and a class
-without arguments for demo and tests: `threadlink.simulators` (SimulatedMail) and `threadlink.crm_simulators`
-(SimulatedCrm).
+with a token), `threadlink.crm_panel` (panel(Services) -> CrmPanel, for a CRM that shows one of ours in its pages),
+`threadlink.mail_servers` (serve(Serving) -> MailServer, for mail that is sent to us), `threadlink.webhooks`
+(create(Services, allowed_urls) -> WebhookSender, the one that calls teams' webhooks), and a class without arguments for
+demo and tests: `threadlink.simulators` (SimulatedMail) and `threadlink.crm_simulators` (SimulatedCrm).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from app.ports import (
     CrmAdapter,
     CrmConnection,
     CrmConsent,
+    CrmPanel,
     MailConnector,
     Services,
     SimulatedCrm,
@@ -28,6 +29,7 @@ from app.ports import (
 from app.reception import MailServer, Serving
 
 MAIL, CRM, CRM_CONSENT = "threadlink.mail", "threadlink.crm", "threadlink.crm_consent"
+CRM_PANEL = "threadlink.crm_panel"
 WEBHOOKS = "threadlink.webhooks"
 MAIL_SERVERS = "threadlink.mail_servers"
 SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators"
@@ -63,6 +65,11 @@ def crm_consent(adapter: str, services: Services) -> CrmConsent | None:
 def webhook_sender(services: Services, allowed_urls: Sequence[str]) -> WebhookSender:
     """Build what calls teams' webhooks, besides public addresses at these origins."""
     return cast("WebhookSender", _load(WEBHOOKS, "sender")(services, allowed_urls))
+
+
+def crm_panel(adapter: str, services: Services) -> CrmPanel:
+    """Build a CRM's panel. Raises SettingsError for wrong settings."""
+    return cast("CrmPanel", _load(CRM_PANEL, adapter)(services))
 
 
 def simulator(provider: str) -> SimulatedMail:

@@ -362,6 +362,16 @@ REFUSALS: dict[str, Text] = {
         "new Idempotency-Key.",
         "Aynı istek sürüyor veya sonucu bilinmiyor. Yeni bir Idempotency-Key ile yinelemeden önce CRM'ye bakın.",
     ),
+    "panel_not_proven": Text(
+        "The CRM did not prove who opened this panel. Reload its page; if that does not help, tell an administrator.",
+        "CRM, bu paneli kimin açtığını kanıtlamadı. Sayfasını yenileyin; olmazsa bir yöneticiye bildirin.",
+        "try_again",
+    ),
+    "pass_expired": Text(
+        "This panel was opened more than ten minutes ago. Reload the page of the CRM; nothing was changed.",
+        "Bu panel on dakikadan uzun süre önce açıldı. CRM sayfasını yenileyin; hiçbir şey değişmedi.",
+        "try_again",
+    ),
     "invalid_request": Text(
         "The request could not be understood. Check what was entered.",
         "İstek anlaşılamadı. Girilenleri kontrol edin.",

@@ -93,6 +93,29 @@ def connection_row(connection: sa.Connection, connection_id: int) -> sa.Row[Any]
     ).one_or_none()
 
 
+def connection_of_company(connection: sa.Connection, adapter: str, company: str) -> int | None:
+    """Return the team's connection to this company's CRM, unless it was ended."""
+    return connection.execute(
+        sa.text(
+            "SELECT id FROM crm_connection WHERE adapter = :adapter AND company = :company AND state <> 'disconnected'"
+            " ORDER BY id LIMIT 1"
+        ),
+        {"adapter": adapter, "company": company},
+    ).scalar()
+
+
+def address_of_user(connection: sa.Connection, connection_id: int, company: str, user_id: str) -> str:
+    """Return the address of one of the CRM's own users; "" for one that is not known."""
+    found = connection.execute(
+        sa.text(
+            "SELECT email FROM crm_user"
+            " WHERE connection_id = :connection AND company = :company AND external_id = :user"
+        ),
+        {"connection": connection_id, "company": company, "user": user_id},
+    ).scalar()
+    return str(found or "")
+
+
 def add_connection(
     connection: sa.Connection, team_id: int, adapter: str, company: str, settings: Mapping[str, Any] | None = None
 ) -> int:

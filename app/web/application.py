@@ -54,6 +54,7 @@ from app.web import (
     members,
     openid,
     original,
+    panels,
     personal_access,
     picking,
     policy,
@@ -135,6 +136,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(addon_connect.blueprint(installation, browser))
         flask.register_blueprint(crm_settings.blueprint(installation, browser))
         flask.register_blueprint(crm_settings.installing(installation, browser))
+        flask.register_blueprint(panels.blueprint(installation, browser))
     if chosen.proxies:  # the address of who asks, as the nearest of our own proxies saw it (W15)
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=chosen.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]  # Flask's own way
     flask.after_request(hardening(is_https=chosen.public_base_url.startswith("https:")))

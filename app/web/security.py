@@ -9,11 +9,14 @@ from flask import Response, request
 PUBLIC = frozenset({"static", "icons.icon"})  # what holds nobody's data
 
 
-def policy(form_action: str = "'self'", *, frames: str = "'none'") -> str:
-    """Return the Content-Security-Policy of a page: our own scripts, styles and forms, frames where they are named."""
+def policy(form_action: str = "'self'", *, frames: str = "'none'", ancestors: str = "'none'") -> str:
+    """Return the Content-Security-Policy of a page: our own scripts, styles and forms, frames where they are named.
+
+    `ancestors` are the sites that may frame the page.
+    """
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        f"form-action {form_action}; frame-src {frames}; frame-ancestors 'none'; base-uri 'none'"
+        f"form-action {form_action}; frame-src {frames}; frame-ancestors {ancestors}; base-uri 'none'"
     )
 
 
@@ -22,7 +25,6 @@ def hardening(*, is_https: bool) -> Callable[[Response], Response]:
     fixed = {
         "Content-Security-Policy": policy(),
         "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
         # Not no-referrer: with it browsers send `Origin: null`, and our own forms could not be told from others'.
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -35,6 +37,9 @@ def hardening(*, is_https: bool) -> Callable[[Response], Response]:
     def harden(response: Response) -> Response:
         for name, value in fixed.items():
             response.headers.setdefault(name, value)
+        named = response.headers["Content-Security-Policy"].partition("frame-ancestors ")[2]
+        if not named or named.startswith("'none'"):
+            response.headers.setdefault("X-Frame-Options", "DENY")  # for browsers that know no frame-ancestors
         response.headers["Cache-Control"] = "public, max-age=3600" if request.endpoint in PUBLIC else "no-store"
         return response
 

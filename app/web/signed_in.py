@@ -50,10 +50,9 @@ class Browser:
             who = self.signed_in()
             if who is None:
                 return redirect("/sign-in", 303)
-            limits.count_member(who.team.id, who.member.id)
+            admit(self._installation, who)
             if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
-            g.signed_in, g.now, g.database = who, self._installation.clock.now(), self._installation.database
             return view(*args, **kwargs)
 
         return guarded
@@ -105,6 +104,12 @@ class Browser:
             return answer
 
         return pages
+
+
+def admit(installation: Installation, signed: SignedIn) -> None:
+    """Make a member the one whom the request is answered for. Raises TooManyRequests."""
+    limits.count_member(signed.team.id, signed.member.id)
+    g.signed_in, g.now, g.database = signed, installation.clock.now(), installation.database
 
 
 def who() -> SignedIn:

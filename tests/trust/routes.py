@@ -244,6 +244,15 @@ ROUTES: Mapping[str, Ask] = {
         )
         for name in ("rotate", "enable", "test", "remove")
     },
+    "GET /panels/<adapter>": Ask("/panels/pipedrive", query=({"token": "x"},), access="everybody"),
+    **{
+        f"POST /panels/<adapter>/{what}": Ask(
+            f"/panels/pipedrive/{what}", form={"pass": "x", "c": "{conversation}"}, access="everybody"
+        )
+        for what in ("link", "unlink", "undo")
+    },
+    "GET /panels/<adapter>/connect/<company>/<token>": Ask("/panels/pipedrive/connect/17/{unknown}"),
+    "POST /panels/<adapter>/connect/<company>/<token>": Ask("/panels/pipedrive/connect/17/{unknown}", form={}),
     # the API
     "GET /api/v1/accounts": Ask("/api/v1/accounts"),
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(

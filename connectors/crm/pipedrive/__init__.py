@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.ports import CrmConnection, Services
 from connectors.crm.pipedrive.adapter import PipedriveCrm
 from connectors.crm.pipedrive.consent import PipedriveConsent
+from connectors.crm.pipedrive.panel import PipedrivePanel
 from connectors.crm.pipedrive.settings import load
 
 
@@ -16,3 +17,8 @@ def create(services: Services, connection: CrmConnection) -> PipedriveCrm:
 def consent(services: Services) -> PipedriveConsent:
     """Return how Pipedrive is connected: in the browser with an app of yours, or with an API token."""
     return PipedriveConsent(load(services.environ), services.clock)
+
+
+def panel(services: Services) -> PipedrivePanel:
+    """Return the panel that Pipedrive shows beside a deal, a person or an organization."""
+    return PipedrivePanel(load(services.environ), services.clock)

@@ -24,6 +24,9 @@ class PipedriveSettings(BaseSettings):
         default="", description="Client id of your Pipedrive app; empty means teams connect with an API token."
     )
     client_secret: SecretStr = Field(default=SecretStr(""), description="Client secret of the same app.")
+    panel_secret: SecretStr = Field(
+        default=SecretStr(""), description="JWT secret of your app's custom panel; empty means the client secret."
+    )
     api_url: str = Field(default="https://api.pipedrive.com", description="Pipedrive's API, for API tokens.")
     authorize_url: str = Field(
         default="https://oauth.pipedrive.com/oauth/authorize", description="Pipedrive's consent page."
