@@ -18,7 +18,7 @@ from app.installation import Installation
 from app.linking.addresses import normalize
 from app.model import Member
 from app.settings import Settings
-from app.store import accounts, crm, figures, mirror
+from app.store import accounts, crm, figures, mirror, smart_bcc
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.store.crm_connections import DISCONNECTED
 
@@ -108,12 +108,20 @@ def crm_findings(connection: sa.Connection, now: datetime) -> Iterator[Finding]:
             yield Finding(about, "crm_data_old", text)
 
 
+def held_findings(connection: sa.Connection) -> Iterator[Finding]:
+    """Yield whose mail to Smart BCC waits for its member."""
+    for address, count in smart_bcc.held_counts(connection).items():
+        text = f"{count} mails to Smart BCC are held back until their member releases them (preferences, Smart BCC)."
+        yield Finding(address, "mail_held", text)
+
+
 def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealth], list[Finding]]:
     """Return how the team's accounts are doing, and every finding."""
     now = installation.clock.now()
     with installation.database.for_team(team_id) as connection:
         healths = health_of_accounts(connection)
         findings = [*crm_findings(connection, now), *installation_findings(connection, now)]
+        findings += held_findings(connection)
         findings += [Finding(*found) for found in outgoing_webhooks.findings(connection, now)]
     for health in healths:
         findings += account_findings(health, now, installation.settings.poll_quiet_s)

@@ -212,6 +212,20 @@ def held(connection: sa.Connection, account_ids: Sequence[int], limit: int) -> l
     ]
 
 
+def held_counts(connection: sa.Connection) -> dict[str, int]:
+    """Return how many mails are held back, by the account's address; accounts without any are left out."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT a.address, count(*) AS mails FROM received_mail r
+            JOIN account a ON a.team_id = r.team_id AND a.id = r.account_id
+            WHERE r.held_why <> '' AND r.released_by IS NULL GROUP BY a.address ORDER BY a.address
+            """
+        )
+    )
+    return {row.address: row.mails for row in rows}
+
+
 def release(connection: sa.Connection, mail_id: int, member_id: int) -> None:
     """Note that a member said of a held mail that it may be read."""
     connection.execute(

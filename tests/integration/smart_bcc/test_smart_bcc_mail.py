@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from app import smart_bcc
+from app import doctor, smart_bcc
 from app.model import Policy
 from app.policy import as_json
 from app.store import teams
@@ -239,6 +239,7 @@ def test_mail_that_does_not_prove_its_author_is_held_until_released(post: PostOf
     (held,) = post.held()
     assert (held.why, held.sender, held.subject) == ("not_proven", ADA, "Prices")
     assert post.held("bob") == []
+    assert "mail_held" in {finding.code for finding in doctor.examine(post.office.installation, post.office.team_id)[1]}
     with post.office.team() as connection:
         smart_bcc.release(post.office.installation, connection, post.member(), held.public_id)
     post.read()
