@@ -17,7 +17,7 @@ from app.acting import Seen, see
 from app.audience import Preview, Readership, Witness
 from app.errors import NotAllowed, NotFound
 from app.explain import Known, explain
-from app.linking.addresses import is_ours, match_key
+from app.linking.addresses import is_ours, match_key, without_secret
 from app.linking.authenticity import direction, message_verdict, sender
 from app.linking.reasons import sentence
 from app.linking.suggest import Suggestion
@@ -181,7 +181,11 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         way=direction(message, seen.ours),
         sender_name=(author.name or author.address) if author else "",
         sender_address=author.address if author else "",
-        to=tuple(person.name or person.address for person in message.participants if person.role in {"to", "cc"}),
+        to=tuple(
+            person.name or without_secret(person.address, seen.ours)
+            for person in message.participants
+            if person.role in {"to", "cc"}
+        ),
         bcc=tuple(person.name or person.address for person in visible_bcc(seen.reader, message)),
         copy=copy,
         preview=excerpt(copy.text or copy.snippet, PREVIEW_CHARS) if copy else "",
@@ -204,7 +208,8 @@ def _people(connection: sa.Connection, seen: Seen) -> tuple[ShownPerson, ...]:
     names: dict[str, str] = {}
     for message in seen.known:
         for each in (*message.participants, *visible_bcc(seen.reader, message)):
-            names[each.address] = names.get(each.address) or each.name
+            address = without_secret(each.address, seen.ours)
+            names[address] = names.get(address) or each.name
     theirs = [address for address in names if not is_ours(address, seen.ours)]
     known = _persons(connection, seen, theirs)
     people = [

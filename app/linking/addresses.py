@@ -288,6 +288,12 @@ def is_ours(address: str, ours: Ours) -> bool:
     )
 
 
+def without_secret(address: str, ours: Ours) -> str:
+    """Return one of our addresses without its +tag, for showing it: that of a Smart BCC address is a secret."""
+    plain = untagged(address)
+    return plain if address not in ours.addresses and plain in ours.addresses else address
+
+
 def is_blocked(address: str, blocklist: frozenset[str]) -> bool:
     """Say whether an address in normal form is on the list, itself or by its domain or a domain above it (T3)."""
     if not blocklist:

@@ -22,6 +22,7 @@ from app.linking.addresses import (
     parse_list,
     read_list,
     untagged,
+    without_secret,
 )
 from app.model import Ours
 from tests.unit.linking.timing import LINEAR, growth
@@ -315,3 +316,10 @@ def test_an_address_is_blocked_by_itself_or_a_domain_above_it(address: str, bloc
 @pytest.mark.parametrize("blocklist", [set(), {"b@example.com"}, {"ample.com"}, {"sub.example.com"}, {"not a domain"}])
 def test_nothing_else_is_blocked(blocklist: set[str]) -> None:
     assert not is_blocked("a@example.com", frozenset(blocklist))
+
+
+def test_an_address_of_ours_is_shown_without_the_secret_in_it() -> None:
+    ours = make_ours(["northwind@in.test", "sales+eu@northwind.test", "sales@northwind.test"], ["northwind.test"])
+    assert without_secret("northwind+abcdefgh234567ab@in.test", ours) == "northwind@in.test"
+    assert without_secret("sales+eu@northwind.test", ours) == "sales+eu@northwind.test"
+    assert without_secret("bea+crm@acme.test", ours) == "bea+crm@acme.test"
