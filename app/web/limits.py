@@ -25,7 +25,7 @@ _EXTENSION = "threadlink.limits"
 # Blueprints. The calls of the Gmail add-on come from a few addresses of Google, for everybody.
 _NEVER = frozenset({"health", "webhooks", "gmail_addon"})
 _KNOCKING = ("/sign-in/", "/connect/", "/invitation/")  # where tokens could be guessed
-_HEAVY = frozenset({"doctor", "replay", "export"})  # words of a path
+_HEAVY = frozenset({"doctor", "replay", "export", "original", "attachments"})  # words of a path
 _SEARCHING = frozenset({"q", "s"})  # arguments
 
 
@@ -96,7 +96,7 @@ def count_member(team_id: int, member_id: int) -> None:
 
 
 def _kind() -> Kind | None:
-    """Return what a request costs: what looks through much, what changes something, what searches."""
+    """Return what a request costs: what looks through much or asks a mailbox, what changes something, what searches."""
     if not _HEAVY.isdisjoint(request.path.split("/")):
         return "heavy"
     if request.method not in ("GET", "HEAD"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -80,4 +81,7 @@ def test_a_page_says_so_in_words(office: Office, installation: Installation, cli
     client.post(urlsplit(link.url).path, headers={"Origin": ORIGIN})
     answers = [client.get("/inbox?s=prices", headers={"Accept": "text/html"}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
+    mail = f"/conversations/{uuid4()}/messages/{uuid4()}"  # what asks a mailbox costs whether or not it is there
+    asked_for = ("original", "attachments/0", "original")
+    assert [client.get(f"{mail}/{what}").status_code for what in asked_for] == [404, 404, 429]
     assert "That was too often." in answers[-1].text
