@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import wraps
 
-from flask import Response
+from flask import Response, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.errors import NotAllowed
@@ -34,7 +34,10 @@ SETTINGS_PAGES = (
 def settings_page(template: str, **shown: object) -> Response:
     """Render a page of settings beside the navigation of those that the member may open."""
     team_pages = SETTINGS_PAGES if who().member.role == "admin" else ()
-    return member_page(template, preferences_pages=PREFERENCES_PAGES, settings_pages=team_pages, **shown)
+    here = f"{request.path}/"
+    above = [path for path, _ in (*PREFERENCES_PAGES, *team_pages) if here.startswith(f"{path}/")]
+    shown |= {"preferences_pages": PREFERENCES_PAGES, "settings_pages": team_pages}
+    return member_page(template, nearest=max(above, key=len, default=""), **shown)
 
 
 def administrators_only(view: View) -> View:

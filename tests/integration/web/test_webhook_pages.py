@@ -54,7 +54,9 @@ def test_a_webhook_is_added_told_turned_on_again_and_removed(
     assert "The test is on its way." in page
     assert page.count("waiting") == 2
     outgoing_webhooks.deliver(installation, office.team_id, row.id)
-    assert dan.get(f"{PAGE}/{row.public_id}").text.count("delivered") == 2
+    page = dan.get(f"{PAGE}/{row.public_id}").text
+    assert page.count("delivered") == 2
+    assert re.findall(r'<a href="([^"]*)" aria-current="true"', page) == [PAGE]  # it stands below all of them
     assert "whsec_" in post(dan, f"{PAGE}/{row.public_id}/rotate")
     office.rows("UPDATE webhook SET state = 'disabled', state_reason = 'gone' RETURNING id")
     assert "off" in dan.get(PAGE).text
