@@ -154,6 +154,10 @@ class RateLimited(TransientError):
     """The vendor asks us to slow down."""
 
 
+class DailyLimitReached(RateLimited):
+    """The vendor does no more for us today."""
+
+
 class Unavailable(TransientError):
     """The vendor is not reachable or answers with an error of its own."""
 

@@ -23,6 +23,7 @@ from app.errors import (
     Conflict,
     CrmRests,
     CursorExpired,
+    DailyLimitReached,
     DatabaseUnreachable,
     Gone,
     MailboxUnavailable,
@@ -71,6 +72,7 @@ class Action:
 # The one place that says what a class of error leads to (README, "Errors"). A test holds it to every leaf.
 ACTIONS: Mapping[type[ProviderError], Action] = {
     RateLimited: Action("throttled"),
+    DailyLimitReached: Action("throttled"),
     Unavailable: Action("degraded"),
     CursorExpired: Action(wait_s=LONGEST_WAIT_S),  # the recovery itself found no position
     AccessRevoked: Action("reauth_required", again=False),

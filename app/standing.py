@@ -9,17 +9,20 @@ from typing import Literal
 import sqlalchemy as sa
 
 from app.acting import Seen
+from app.errors import DailyLimitReached
 from app.model import Account
 from app.store import crm, crm_connections, merges, mirror
 
-NoteState = Literal["written", "parked", "resting", "waiting"]
+NoteState = Literal["written", "parked", "resting", "resting_today", "waiting"]
 # States of an account that its owner has to do something about.
 NEEDS_OWNER = frozenset({"disconnected", "reauth_required", "admin_blocked", "mailbox_unavailable", "paused"})
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """How the CRM's note of the linked item stands: since when it is written, or until when the CRM is left alone."""
+    """How the CRM's note of the linked item stands: since when it is written, or until when the CRM is left alone,
+    because of its daily limit (resting_today) or another reason.
+    """
 
     state: NoteState
     at: datetime | None = None
@@ -73,8 +76,11 @@ def _note(connection: sa.Connection, seen: Seen, now: datetime) -> Note | None:
         return Note("parked")
     if found.written >= found.wanted:
         return Note("written", found.written_at) if found.state == "written" else None
-    until = crm_connections.breaker(connection, primary.ref.connection_id).throttled_until
-    return Note("resting", until) if until is not None and until > now else Note("waiting")
+    rest = crm_connections.breaker(connection, primary.ref.connection_id)
+    if rest.throttled_until is None or rest.throttled_until <= now:
+        return Note("waiting")
+    is_daily = rest.state_reason == DailyLimitReached.__name__
+    return Note("resting_today" if is_daily else "resting", rest.throttled_until)
 
 
 def _crm_from(connection: sa.Connection, now: datetime) -> datetime | None:

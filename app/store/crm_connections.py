@@ -29,6 +29,7 @@ class Breaker:
     throttled_until: datetime | None
     failures: int
     state: str
+    state_reason: str = ""  # the class of the error that it failed with last
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class Owed:
 def breaker(connection: sa.Connection, connection_id: int) -> Breaker:
     """Return whether a CRM may be asked; one that is gone is disconnected."""
     row = connection.execute(
-        sa.text("SELECT throttled_until, failures, state FROM crm_connection WHERE id = :id"), {"id": connection_id}
+        sa.text("SELECT throttled_until, failures, state, state_reason FROM crm_connection WHERE id = :id"),
+        {"id": connection_id},
     ).one_or_none()
-    return Breaker(row.throttled_until, row.failures, row.state) if row else Breaker(None, 0, DISCONNECTED)
+    return Breaker(*row) if row else Breaker(None, 0, DISCONNECTED)
 
 
 def failed(connection: sa.Connection, connection_id: int, reason: str, until: datetime | None) -> None:

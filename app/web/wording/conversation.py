@@ -69,6 +69,7 @@ EN = {
     "stands_reauth_required": "{account} has to be connected again: new messages do not arrive here.",
     "stands_admin_blocked": "An administrator’s policy blocks {account}: new messages do not arrive here.",
     "stands_mailbox_unavailable": "{account} does not exist any more, or has no mail service.",
+    "note_resting_today": "Linked; the note waits for the CRM’s daily limit until {time}.",
     "stands_paused": "{account} is paused: new messages do not arrive here.",
     "claims": "This says that it answers another conversation:",
     "claimed": "look at it",
@@ -154,6 +155,7 @@ TR = {
     "merged": "İki konuşma birleştirildi: {time}.",
     "undo_merge": "Birleştirmeyi geri al",
     "done_shared": "Diğerlerinin okuyabildiği değişti.",
+    "note_resting_today": "Bağlandı; not CRM'nin günlük sınırını bekliyor: {time}.",
     "done_trusted": "Gönderen gerçek sayılıyor.",
     "done_parted": "Yeniden iki ayrı konuşma oldular.",
 }

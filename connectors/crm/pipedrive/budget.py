@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from app.errors import RateLimited
+from app.errors import DailyLimitReached, RateLimited
 from app.ports import Clock
 from connectors.crm.pipedrive.failures import BURST_S, DAY_GONE_PAUSE_S, PROVIDER
 from connectors.crm.pipedrive.operations import FOR_PEOPLE, Operation
@@ -63,6 +63,7 @@ class Meter:
         self._spent = 0
         self._refusals = 0
         self._blocked_until: datetime | None = None
+        self._blocked_by: type[RateLimited] = RateLimited
 
     @property
     def spent_today(self) -> int:
@@ -103,6 +104,7 @@ class Meter:
             wait_s = min(wait_s, LONGEST_PAUSE_S)
             until = self._clock.now() + timedelta(seconds=wait_s)
             self._blocked_until = max(self._blocked_until or until, until)
+            self._blocked_by = type(error)
         error.retry_after_s = wait_s
         return error
 
@@ -114,7 +116,7 @@ class Meter:
     def _refuse_while_blocked(self, operation: Operation) -> None:
         left_s = (self._blocked_until - self._clock.now()).total_seconds() if self._blocked_until else 0.0
         if 0 < left_s <= LONGEST_PAUSE_S:  # longer: the machine's clock was set back
-            raise _slow_down("Pipedrive asked us to wait", operation, left_s)
+            raise _slow_down("Pipedrive asked us to wait", operation, left_s, self._blocked_by)
         self._blocked_until = None
 
     def _refuse_without_tokens(self, operation: Operation, daily_tokens: int) -> None:
@@ -124,7 +126,9 @@ class Meter:
         if self._spent + operation.tokens > daily_tokens - kept:
             midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
             wait_s = (midnight - now).total_seconds()
-            raise _slow_down("The company's Pipedrive API tokens of the day are used up", operation, wait_s)
+            raise _slow_down(
+                "The company's Pipedrive API tokens of the day are used up", operation, wait_s, DailyLimitReached
+            )
 
     def _turn_day(self, now: datetime) -> None:
         today = now.astimezone(UTC).date()
@@ -152,5 +156,5 @@ class Meters:
 METERS = Meters()
 
 
-def _slow_down(message: str, operation: Operation, wait_s: float) -> RateLimited:
-    return RateLimited(message, provider=PROVIDER, operation=operation.name, retry_after_s=max(wait_s, 0.1))
+def _slow_down(message: str, operation: Operation, wait_s: float, kind: type[RateLimited] = RateLimited) -> RateLimited:
+    return kind(message, provider=PROVIDER, operation=operation.name, retry_after_s=max(wait_s, 0.1))

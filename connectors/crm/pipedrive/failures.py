@@ -14,6 +14,7 @@ from app.errors import (
     AccessRevoked,
     AdminBlocked,
     ApplicationMisconfigured,
+    DailyLimitReached,
     ProviderError,
     RateLimited,
     Rejected,
@@ -77,7 +78,7 @@ def _api_reason(answer: Answer) -> Finding | None:
 def _too_many(answer: Answer, body: object) -> Finding:
     said = " ".join(str(body.get(name, ""))[:500] for name in ("error", "error_info")) if isinstance(body, dict) else ""
     if _DAY_IS_GONE.search(said):
-        return Finding(RateLimited, "Pipedrive's API tokens of the day are used up", DAY_GONE_PAUSE_S)
+        return Finding(DailyLimitReached, "Pipedrive's API tokens of the day are used up", DAY_GONE_PAUSE_S)
     reset = answer.headers.get("x-ratelimit-reset", "")
     reset_s = float(reset) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", reset) else BURST_S
     return Finding(RateLimited, "Pipedrive asks us to slow down", min(max(reset_s, BURST_S), LONGEST_RESET_S))

@@ -199,6 +199,8 @@ def test_states_have_words_and_a_way_on(office: Office, browse: Browse, clock: S
     assert "the CRM refused the note" in ada.get(path)
     assert "Nothing of it" not in ada.get(path)
     change(office, "UPDATE account SET state = 'disconnected'")
+    change(office, "UPDATE crm_connection SET state_reason = 'DailyLimitReached'")
+    assert "the note waits for the CRM’s daily limit until 3 Mar 2026, 00:" in ada.get(path)
     assert f"{ADA} is disconnected" in ada.get(path)
     assert "is disconnected" not in browse(EVE).get(path)
 

@@ -260,6 +260,7 @@ def test_a_list_says_how_the_crm_and_its_items_are(
     assert "The CRM does not answer." in standing("trouble", "Unavailable", None, minute)
     limited = standing("trouble", "RateLimited", day, minute)
     assert "notes wait until" in limited
+    assert "notes wait for the CRM’s daily limit until" in standing("trouble", "DailyLimitReached", day, minute)
     assert "the note in the CRM waits" in limited
     with database.for_team(office.team_id) as connection:
         (note,) = crm.notes_of(connection, [closed])
