@@ -28,7 +28,7 @@ from app.store import crm, decisions, mirror, mirror_records
 from app.store import inbox as rows
 from app.store.crm import CrmWrite, Standing
 from app.store.decisions import StoredDecision
-from app.store.inbox import Filter, Place, State
+from app.store.inbox import Filter, Neighbours, Place, State
 
 PAGE_SIZE = 50
 SHOWN_PEOPLE = 3
@@ -160,6 +160,19 @@ def matching(
     """Return the conversations of a list, newest mail first, at most `limit`."""
     found, _ = _filter(connection, member, _own(connection, member), wanted, zone)
     return [place.conversation_id for place in rows.page(connection, found, limit=limit)]
+
+
+def neighbours(connection: sa.Connection, seen: Seen, wanted: Wanted, zone: ZoneInfo | None = None) -> Neighbours:
+    """Return what stands next to a conversation in a list, by the time of its newest mail.
+
+    One that has left the list, as after a choice, keeps its place; one that the list's accounts do not hold has none.
+    Neighbours are of the member's own accounts, so that nothing shows that the member may not see (threats.md C11).
+    """
+    own = [account for account in seen.accounts if account.id in seen.reader.account_ids]
+    found, _ = _filter(connection, seen.member, own, wanted, zone)
+    copies = [copy for message in seen.conversation.messages for copy in message.copies]
+    times = [copy.at for copy in copies if copy.account_id in found.account_ids and not copy.deleted]
+    return rows.around(connection, found, Place(max(times), seen.conversation.id)) if times else Neighbours()
 
 
 def rows_of(

@@ -69,9 +69,9 @@ _PAGE = """
     CROSS JOIN LATERAL (
       SELECT e.conversation_id, e.last_message_at FROM inbox_entry e
       WHERE e.account_id = a.id{where}{once}
-      ORDER BY e.last_message_at DESC, e.conversation_id DESC LIMIT :limit
+      ORDER BY e.last_message_at {order}, e.conversation_id {order} LIMIT :limit
     ) AS page
-    ORDER BY at DESC, conversation_id DESC LIMIT :limit
+    ORDER BY at {order}, conversation_id {order} LIMIT :limit
 """
 _ONCE = """ AND NOT EXISTS (
         SELECT FROM inbox_entry o WHERE o.team_id = e.team_id AND o.conversation_id = e.conversation_id
@@ -90,6 +90,13 @@ _OF_RECORD = """
 _FOUND = """
     SELECT e.conversation_id, e.last_message_at AS at FROM threadlink_search_inbox(:words, :accounts, :state, :most) e
     WHERE true{where}
+"""
+_AROUND = """
+    SELECT c.public_id, n.is_older FROM (
+      (SELECT conversation_id, false AS is_older FROM ({newer}) AS p ORDER BY at, conversation_id LIMIT 1)
+      UNION ALL
+      (SELECT conversation_id, true AS is_older FROM ({older}) AS p ORDER BY at DESC, conversation_id DESC LIMIT 1)
+    ) AS n JOIN conversation c ON c.id = n.conversation_id
 """
 _RELATED = """ AND EXISTS (
       SELECT FROM link l WHERE l.conversation_id = e.conversation_id
@@ -121,6 +128,14 @@ class Place:
     def is_after(self, other: Place) -> bool:
         """Say whether this comes after the other in a list, which begins with the newest."""
         return (self.at, self.conversation_id) < (other.at, other.conversation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The public ids of the conversations next to one in a list; "" at its ends."""
+
+    newer: str = ""
+    older: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,27 +187,31 @@ def page(connection: sa.Connection, wanted: Filter, after: Place | None = None, 
     """Return a page of what fits, newest mail first. One query."""
     if not wanted.account_ids or limit < 1:
         return []
-    where = _times(wanted) + (" AND (e.last_message_at, e.conversation_id) < (:after_at, :after_id)" if after else "")
-    of_state = " AND e.state = :state" if wanted.state else " AND e.state <> 'dismissed'"
-    if wanted.words:
-        query = _FOUND.format(where=where + (_RELATED if wanted.record else ""))
-    elif wanted.record:
-        query = _OF_RECORD.format(where=where + of_state)
-    else:
-        query = _PAGE.format(where=of_state + where, once=_ONCE if len(wanted.account_ids) > 1 else "")
     # The first page of a mere search asks for no more than it shows; what follows is cut out of all that is found.
     is_mere = after is None and wanted.record is None and not wanted.since and not wanted.until
+    listed = _listed(wanted, "<" if after else "")
     rows = connection.execute(
-        sa.text(f"SELECT conversation_id, at FROM ({query}) AS p ORDER BY at DESC, conversation_id DESC LIMIT :limit"),
+        sa.text(f"SELECT conversation_id, at FROM ({listed}) AS p ORDER BY at DESC, conversation_id DESC LIMIT :limit"),
         {
             **_given(wanted),
-            "state": wanted.state,
             "limit": limit,
             "most": limit if is_mere else MOST_FOUND,
-            **({"after_at": after.at, "after_id": after.conversation_id} if after else {}),
+            **({"place_at": after.at, "place_id": after.conversation_id} if after else {}),
         },
     )
     return [Place(row.at, row.conversation_id) for row in rows]
+
+
+def around(connection: sa.Connection, wanted: Filter, place: Place) -> Neighbours:
+    """Return what stands right before and right after a place of the list, whether or not that is in it. One query."""
+    if not wanted.account_ids:
+        return Neighbours()
+    found = connection.execute(
+        sa.text(_AROUND.format(newer=_listed(wanted, ">"), older=_listed(wanted, "<"))),
+        {**_given(wanted), "limit": 1, "place_at": place.at, "place_id": place.conversation_id},
+    )
+    ids = {row.is_older: str(row.public_id) for row in found}
+    return Neighbours(ids.get(False, ""), ids.get(True, ""))
 
 
 def counts(connection: sa.Connection, wanted: Filter) -> dict[State, int]:
@@ -211,6 +230,20 @@ def counts(connection: sa.Connection, wanted: Filter) -> dict[State, int]:
     return found | {row.state: min(row.n, COUNTED_UP_TO) for row in connection.execute(sa.text(query), given)}
 
 
+def _listed(wanted: Filter, side: Literal["", "<", ">"]) -> str:
+    """Return the query of a list, of all of it or of what is older (<) or newer (>) than a place, the nearest first."""
+    where = _times(wanted) + (
+        f" AND (e.last_message_at, e.conversation_id) {side} (:place_at, :place_id)" if side else ""
+    )
+    of_state = " AND e.state = :state" if wanted.state else " AND e.state <> 'dismissed'"
+    if wanted.words:
+        return _FOUND.format(where=where + (_RELATED if wanted.record else ""))
+    if wanted.record:
+        return _OF_RECORD.format(where=where + of_state)
+    once = _ONCE if len(wanted.account_ids) > 1 else ""
+    return _PAGE.format(where=of_state + where, once=once, order="ASC" if side == ">" else "DESC")
+
+
 def _times(wanted: Filter) -> str:
     return (" AND e.last_message_at >= :since" if wanted.since else "") + (
         " AND e.last_message_at < :until" if wanted.until else ""
@@ -220,6 +253,7 @@ def _times(wanted: Filter) -> str:
 def _given(wanted: Filter) -> dict[str, Any]:
     given: dict[str, Any] = {
         "accounts": sorted(wanted.account_ids)[:MOST_ACCOUNTS],
+        "state": wanted.state,
         "words": list(wanted.words)[:MAX_QUERY_WORDS],
         "most": MOST_FOUND,
         "most_of_record": MOST_OF_RECORD,

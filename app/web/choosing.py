@@ -20,7 +20,7 @@ from app.ports import SearchHit
 from app.store import conversations, crm, last_actions, mirror
 from app.store import links as link_rows
 from app.store.last_actions import LastAction
-from app.web.inbox_filter import link_of, query_of, shown_view, wanted
+from app.web.inbox_filter import carried, link_of, query_of, shown_view, wanted
 from app.web.member_page import LONGEST_QUERY, Told, member_page, uuid_of
 from app.web.signed_in import who
 
@@ -62,6 +62,7 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
         counts=counted,
         asked=shown_view(),
         link_of=link_of,
+        query_of=query_of,
         in_list=on_list,
     )
     if done == "undone":
@@ -125,5 +126,7 @@ def back(told: dict[str, Any]) -> WerkzeugResponse:
     if not path.startswith(_PLACES) or any(sign in path for sign in "\\?#\r\n") or "//" in path:
         path = "/inbox"
     view = query_of(shown_view()) if path == "/inbox" else ""
+    if path.startswith("/conversations/"):
+        view = carried(shown_view())
     query = "&".join(part for part in (view, urlencode(told)) if part)
     return redirect(f"{path}?{query}" if query else path, 303)

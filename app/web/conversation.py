@@ -11,14 +11,16 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import conversation as core
-from app import links
+from app import inbox, links
 from app.acting import NOBODYS, Acting
 from app.errors import InvalidRequest, NotFound
+from app.inbox import Wanted
 from app.installation import Installation
 from app.model import Level
 from app.ports import OriginalMail
 from app.store import conversations, crm
 from app.web.choosing import act, found_items, named_item, reading
+from app.web.inbox_filter import carried, link_of, query_of, wanted_in
 from app.web.member_page import member_page, uuid_of
 from app.web.security import policy
 from app.web.signed_in import Browser, who
@@ -42,13 +44,15 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
     @pages.get("/conversations/<uuid:conversation>")
     @browser.members_only
     def show_conversation(conversation: UUID) -> Response:
+        asked = wanted_in(request.args.get("view", ""))
         with reading(installation) as connection:
             hits = found_items(connection)
             refs = [hit.ref for hit in hits or ()]
             now = installation.clock.now()
             shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
-        if shown is None:
-            raise NotFound
+            if shown is None:
+                raise NotFound
+            beside = inbox.neighbours(connection, shown.seen, asked, who().zone)
         original = uuid_of(request.args.get("original", ""))
         page = member_page(
             "conversation.html",
@@ -58,6 +62,9 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
             kept=kept,
             mailbox_name=mailbox_name,
             levels=LEVELS,
+            beside=beside,
+            list=link_of(asked),
+            **_within(asked),
         )
         if original:
             frame = f"{installation.settings.public_base_url}/conversations/{conversation}/messages/{original}/original"
@@ -68,12 +75,13 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
     @browser.members_only
     def confirm_move(conversation: UUID) -> Response | WerkzeugResponse:
         kind, _, external_id = request.args.get("item", "").partition("/")
+        asked = wanted_in(request.args.get("view", ""))
         with reading(installation) as connection:
             ref = crm.item_ref(connection, kind, external_id)
             move = core.move(connection, who().member, str(conversation), ref)
         if move is None:  # it was unlinked meanwhile: there is nothing to confirm
             return redirect(f"/conversations/{conversation}", 303)
-        return member_page("move.html", move=move, conversation=conversation)
+        return member_page("move.html", move=move, conversation=conversation, **_within(asked))
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -128,6 +136,12 @@ def _add_repairs(pages: Blueprint, installation: Installation, browser: Browser)
             links.part(connection, acting, _id(connection, conversation), uuid_of(request.form.get("merged", "")))
 
         return act(installation, "parted", work)
+
+
+def _within(asked: Wanted) -> dict[str, str]:
+    """Return the list that was come from, for the forms of a page and for its links."""
+    query = carried(asked)
+    return {"view": query_of(asked), "carried": f"?{query}" if query else ""}
 
 
 def _keeps_originals(connector: object) -> bool:

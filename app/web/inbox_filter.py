@@ -68,6 +68,12 @@ def link_of(asked: Wanted, **changed: Any) -> str:
     return f"/inbox?{query}" if query else "/inbox"
 
 
+def carried(asked: Wanted) -> str:
+    """Write a list that was come from as it stands behind the ? of a link to a page within it; "" for the default."""
+    query = query_of(asked)
+    return urlencode({"view": query}) if query else ""
+
+
 def total(counts: Mapping[State, int], asked: Wanted) -> int:
     """Return how many conversations a list has on all of its pages, as far as they are counted."""
     return counts[asked.state] if asked.state else sum(n for state, n in counts.items() if state != "dismissed")

@@ -23,6 +23,12 @@
     goTo(all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))]);
   }
 
+  // On the page of a conversation the list goes on at its neighbours.
+  function step(by) {
+    if (stops().length) move(by);
+    else document.querySelector(`.neighbours a[rel="${by > 0 ? "next" : "prev"}"]`)?.click();
+  }
+
   // --- ticks ---
 
   const ticks = () => [...document.querySelectorAll("#rows input.tick")];
@@ -66,8 +72,8 @@
   let pressed = ""; // the g before i or r
 
   const does = {
-    j: () => move(1),
-    k: () => move(-1),
+    j: () => step(1),
+    k: () => step(-1),
     x: () => {
       const tick = here()?.querySelector("input.tick");
       tick?.click();

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -195,12 +199,12 @@ def test_states_have_words_and_a_way_on(office: Office, browse: Browse, clock: S
     page = ada.get(path)
     assert "the note waits for the CRM until 3 Mar 2026, 00:" in page
     assert "its data is from 2 Mar 2026" in page
+    change(office, "UPDATE crm_connection SET state_reason = 'DailyLimitReached'")
+    assert "the note waits for the CRM’s daily limit until 3 Mar 2026, 00:" in ada.get(path)
     change(office, "UPDATE crm_write SET state = 'parked'")
     assert "the CRM refused the note" in ada.get(path)
     assert "Nothing of it" not in ada.get(path)
     change(office, "UPDATE account SET state = 'disconnected'")
-    change(office, "UPDATE crm_connection SET state_reason = 'DailyLimitReached'")
-    assert "the note waits for the CRM’s daily limit until 3 Mar 2026, 00:" in ada.get(path)
     assert f"{ADA} is disconnected" in ada.get(path)
     assert "is disconnected" not in browse(EVE).get(path)
 
@@ -219,6 +223,51 @@ def test_a_merge_is_taken_back_for_thirty_days(office: Office, browse: Browse, c
     assert len(office.load(absorbed).messages) == 1
     assert "were put together" not in ada.get(path)
     assert ada.refused(f"{path}/part", merged=gone) == 409
+
+
+def neighbours(page: str) -> list[str | None]:
+    """Return what the page leads on to: the list, the newer and the older conversation."""
+    nav = page.partition('<nav class="neighbours"')[2].partition("</nav>")[0]
+    ways = (re.search(pattern + r'href="([^"]*)"', nav) for pattern in ("<a ", 'rel="prev" ', 'rel="next" '))
+    return [html.unescape(way[1]) if way else None for way in ways]
+
+
+def test_it_leads_to_the_conversations_next_to_it_in_the_list_one_came_from(office: Office, browse: Browse) -> None:
+    first = path_of(office, office.mail("a", BEA, ADA, subject="Lamps one"))
+    office.mail("b", TOM, ADA, subject="Parking")
+    third = path_of(office, office.mail("c", BEA, ADA, subject="Lamps three"))
+    office.mailbox(EVE)
+    hidden = path_of(office, office.mail("d", BEA, EVE, at=[EVE], subject="Lamps four"))
+    last = office.mail("e", TOM, ADA, subject="Chairs")
+    ada, parking = browse(ADA), f"{first.rpartition('/')[0]}/{public_id(office, 'Parking')}"
+    assert neighbours(ada.get(third)) == ["/inbox", path_of(office, last), parking]
+    assert neighbours(ada.get(first))[1:] == [parking, None]
+    assert neighbours(browse(EVE).get(hidden))[1:] == [None, None]
+
+    ada.post("/conversations/dismiss", c=path_of(office, last).rpartition("/")[2])
+    assert neighbours(ada.get(third)) == ["/inbox", None, parking]
+    for view in (
+        "state=linked",
+        "s=lamps",
+        "about=person%2Fp1",
+        f"s=lamps&about=person%2Fp1&since={office.now:%Y-%m-%d}",
+    ):
+        carried = "?" + urlencode({"view": view})
+        assert f'href="{third}{carried}"' in ada.get(f"/inbox?{view}"), view
+        shown = ada.get(third + carried)
+        assert neighbours(shown) == [f"/inbox?{view}", None, first + carried], view
+        assert neighbours(ada.get(first + carried))[1:] == [third + carried, None], view
+    # A choice keeps the list, and what has left it keeps its place.
+    told = ada.post(f"{third}/unlink", back=third, view="state=linked")
+    assert told["view"] == "state=linked"
+    assert neighbours(ada.get(f"{third}?view=state%3Dlinked"))[1:] == [None, f"{first}?view=state%3Dlinked"]
+    assert neighbours(ada.get(f"{third}?view=account%3D{uuid4()}"))[1:] == [None, None]
+    assert neighbours(browse(DAN).get(third))[1:] == [None, None]  # an administrator whose mailboxes do not hold it
+
+
+def public_id(office: Office, subject: str) -> str:
+    sql = "SELECT c.public_id FROM conversation c JOIN message m ON m.conversation_id = c.id WHERE m.subject = :subject"
+    return str(office.rows(sql, subject=subject)[0].public_id)
 
 
 def test_a_page_takes_as_many_queries_however_much_is_on_it(office: Office, browse: Browse) -> None:
