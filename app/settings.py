@@ -170,7 +170,8 @@ class Settings(BaseSettings):
         default=20,
         ge=1,
         validation_alias="THREADLINK_LIMIT_HEAVY",
-        description="Doctor look-ups, replays, exports, originals and attachments of a member in a minute; a team, five times.",
+        description="Doctor look-ups, replays, exports, originals and attachments of a member in a minute; "
+        "a team, five times.",
     )
     webhook_allowed_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
