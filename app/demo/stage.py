@@ -75,6 +75,7 @@ class Stage:
     ) -> None:
         self.scenario = scenario
         self.clock = StageClock(scenario.now)
+        self._polled_at = scenario.now
         self.delivered: set[tuple[str, str]] = set()
         self._crm_name = crm_name
         self._server_settings = server_settings
@@ -165,9 +166,9 @@ class Stage:
 
     def advance(self, to: datetime) -> None:
         """Move the clock, and let the schedules run that the time between calls for."""
-        quiet_for = to - self.clock.now()
         self.clock.advance(to)
-        if quiet_for > timedelta(seconds=self.installation.settings.poll_quiet_s):
+        if to - self._polled_at > timedelta(seconds=self.installation.settings.poll_quiet_s):
+            self._polled_at = to
             jobs.poll_quiet(self.installation)
             jobs.renew_subscriptions(self.installation)
             self.settle()
