@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from app.acting import Seen, may_name, see
 from app.linking.addresses import normalize
 from app.linking.reasons import sentence, utc
-from app.linking.visibility import Reader
+from app.linking.visibility import Reader, note_messages
 from app.model import Account, Member, Message
 from app.store import accounts as account_rows
 from app.store import crm, decisions
@@ -27,7 +27,9 @@ MOST_FOUND = 20
 LONGEST_QUERY = 1_000  # a Message-ID is at most that long
 LEFT_OUT_SINCE = timedelta(days=30)
 
-StepCode = Literal["sent", "seen", "filtered", "gone", "parked", "pending", "stored", "decided", "written", "refused"]
+StepCode = Literal[
+    "sent", "seen", "filtered", "gone", "parked", "pending", "stored", "decided", "written", "kept", "refused"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def _traced(
         if note.state == "parked":
             steps.append(Step("refused", None, reason=note.error.partition(":")[0]))
         elif note.written_at is not None:
-            steps.append(Step("written", note.written_at))
+            steps.append(Step("written", note.written_at) if _is_shown(seen, message) else Step("kept", None))
     return Traced(
         conversation=seen.conversation.public_id,
         message=message.public_id,
@@ -200,6 +202,14 @@ def _traced(
         subject=message.subject if seen.level_of(message) in ("subject", "full") else None,
         link=str(primary.ref) if primary is not None and seen.sees_item else "",
         steps=tuple(steps),
+    )
+
+
+def _is_shown(seen: Seen, message: Message) -> bool:
+    """Whether a note of the conversation holds this message: none among colleagues, and none that is not shared."""
+    return any(
+        (each.at, each.internet_id) == (message.at, message.internet_id)
+        for each in note_messages(seen.conversation, seen.accounts, seen.ours)
     )
 
 

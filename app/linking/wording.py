@@ -428,7 +428,7 @@ EVIDENCE: dict[str, Text] = {
         "{n} earlier conversations of the same people are linked to it.",
         "Aynı kişilerin önceki {n} konuşması buna bağlı.",
     ),
-    "chosen_before": Text("Chosen {n} times for the same people.", "Aynı kişiler için {n} kez seçildi."),
+    "chosen_before": Text("Times chosen for the same people: {n}.", "Aynı kişiler için {n} kez seçildi."),
     "unlinked_before": Text(
         "{member} took this conversation off it on {date}.", "{member}, {date} tarihinde bu bağlantıyı kaldırdı."
     ),

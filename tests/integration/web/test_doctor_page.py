@@ -59,6 +59,18 @@ def test_it_says_what_became_of_a_mail_and_when(office: Office, browse: Browse) 
         assert content not in report
 
 
+def test_a_mail_among_colleagues_is_not_said_to_be_in_the_crm(office: Office, browse: Browse) -> None:
+    office.mail("m1", BEA, ADA, subject="Prices")
+    office.mail("m2", ADA, CAN, at=[ADA, CAN], subject="Re: Prices", answers="m1", refers=["m1"])
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE crm_write SET state = 'written', written_at = :at"), {"at": office.now})
+    ada = browse(ADA)
+    assert steps(ada.get("/doctor?q=m1@x.test"))[-1] == "written"
+    page = ada.get("/doctor?q=m2@x.test")
+    assert steps(page)[-1] == "kept"
+    assert "Not shown in the CRM" in page
+
+
 def test_a_mail_that_was_left_out_is_named_with_its_rule(office: Office, browse: Browse, clock: StoppedClock) -> None:
     clock.at = office.now + timedelta(hours=1)
     discover(office, ADA, "18c0ffee", "filtered", "spam")
