@@ -12,10 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import links, outgoing_mail, outgoing_webhooks
+from app import outgoing_mail, outgoing_webhooks, tracing
 from app.explain import explain
 from app.installation import Installation
-from app.linking.addresses import normalize
 from app.model import Member
 from app.settings import Settings
 from app.store import accounts, crm, figures, mirror, smart_bcc
@@ -26,8 +25,6 @@ from app.store.crm_connections import DISCONNECTED
 LATE_POLLS = 2
 OLDEST_PENDING = timedelta(minutes=15)
 FOUND_BY_POLL_LIMIT = 0.2
-MOST_FOUND = 20
-LONGEST_QUERY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +126,8 @@ def examine(installation: Installation, team_id: int) -> tuple[list[AccountHealt
     return healths, findings
 
 
-def trace(connection: sa.Connection, member: Member, query: str, locale: str) -> list[dict[str, Any]]:
-    """Say what became of mail, found by Message-ID, sender or words of the subject in the member's own accounts."""
-    own = [
-        account.id
-        for account in accounts.accounts(connection)
-        if account.owner_id == member.id or member.id in account.collaborator_ids
-    ]
-    ids = connection.execute(
-        sa.text(
-            """
-            SELECT m.conversation_id FROM message m
-            JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id AND c.account_id = ANY(:own)
-            WHERE m.internet_id IN (:query, '<' || :query || '>')
-               OR strpos(lower(m.subject), lower(:query)) > 0
-               OR EXISTS (SELECT FROM participant p WHERE p.team_id = m.team_id AND p.message_id = m.id
-                          AND p.role = 'from' AND p.address = :address)
-            GROUP BY m.conversation_id ORDER BY max(m.at) DESC LIMIT :most
-            """
-        ),
-        {"own": own, "query": query[:LONGEST_QUERY], "address": normalize(query) or "", "most": MOST_FOUND},
-    ).scalars()
-    seen = links.see(connection, member, list(ids))
-    return [explain(connection, found, locale) for found in seen.values()]
+def trace(connection: sa.Connection, member: Member, query: str, locale: str, now: datetime) -> dict[str, Any]:
+    """Say what became of mail in the member's own mailboxes, step by step, and how its conversations stand."""
+    found = tracing.trace(connection, member, query, locale, now)
+    told = [explain(connection, seen, locale) for seen in found.conversations]
+    return {"conversations": told, **tracing.document(found)}

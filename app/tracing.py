@@ -34,13 +34,13 @@ StepCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened: what, when as far as that is known, where, and in words or as a rule's name."""
+    """One thing that happened: what, when as far as that is known, and where."""
 
     code: StepCode
     at: datetime | None
     account: str = ""
-    told: str = ""
-    reason: str = ""  # the stable code behind `told`
+    told: str = ""  # a decision's sentence
+    reason: str = ""  # its stable code, or the rule that left a mail out
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Trace:
     """What was found; where nothing is stored, what lies under that very id at the provider, and what is left out."""
 
     found: tuple[Traced, ...]
+    conversations: tuple[Seen, ...]  # those of what was found
     not_stored: tuple[Step, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -111,9 +112,48 @@ def trace(
     )
     return Trace(
         found,
+        tuple({seen.conversation.id: seen for seen, _ in messages.values()}.values()),
         () if found else _not_stored(connection, known, asked, query),
         () if found else _left_out(connection, known, asked, now - LEFT_OUT_SINCE),
     )
+
+
+def document(traced: Trace) -> dict[str, Any]:
+    """Return what was found as programs read it."""
+    return {
+        "mails": [
+            {
+                "conversation": each.conversation,
+                "message": each.message,
+                "internet_id": each.internet_id,
+                "subject": each.subject,
+                "link": each.link or None,
+                "steps": [_step_document(step) for step in each.steps],
+            }
+            for each in traced.found
+        ],
+        "not_stored": [_step_document(step) for step in traced.not_stored],
+        "left_out": [
+            {
+                "account": left.account,
+                "state": left.state,
+                "rule": left.rule,
+                "count": left.count,
+                "last_at": utc(left.last_at),
+            }
+            for left in traced.left_out
+        ],
+    }
+
+
+def _step_document(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.code,
+        "at": utc(step.at) if step.at else None,
+        "account": step.account,
+        "reason": step.reason,
+        "sentence": step.told,
+    }
 
 
 def report(traced: Trace, query_kind: str, now: datetime) -> str:
@@ -233,9 +273,7 @@ def _not_stored(
         ),
         {"accounts": list(account_ids), "query": query},
     )
-    return tuple(
-        Step(row.state, row.discovered_at, accounts[row.account_id].address, row.rule, row.rule) for row in rows
-    )
+    return tuple(Step(row.state, row.discovered_at, accounts[row.account_id].address, reason=row.rule) for row in rows)
 
 
 def _left_out(

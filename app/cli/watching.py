@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from app import doctor as examination
@@ -18,8 +20,9 @@ from app.store import teams
 def doctor(query: str | None, member: str | None, team: str | None) -> Answer:
     """Say what is not healthy, or with QUERY what became of a mail.
 
-    QUERY is a Message-ID, a sender's address or words of the subject; the mailboxes of the member are searched. Exits
-    with 1 when something was found to be wrong, or no mail was found.
+    QUERY is a Message-ID, a sender's address or words of the subject; the mailboxes of the member are searched. Each
+    mail is told step by step; where there is none, what rules left out in 30 days. Exits with 1 when something was
+    found to be wrong, or no mail was found.
     """
     with opened() as installation:
         team_id = team_of(installation, team)
@@ -36,7 +39,22 @@ def doctor(query: str | None, member: str | None, team: str | None) -> Answer:
         with installation.database.for_team(team_id) as connection:
             found = teams.team(connection)
             acting = member_of(connection, member)
-            traced = examination.trace(connection, acting, query, found.locale if found else "en")
-    if not traced:
-        return Answer({"conversations": []}, ["No such mail in the mailboxes of this member."], ANSWER_IS_NO)
-    return Answer({"conversations": traced}, [line for told in traced for line in explained(told)])
+            locale, now = found.locale if found else "en", installation.clock.now()
+            traced = examination.trace(connection, acting, query, locale, now)
+    if not traced["mails"]:
+        lines = ["No such mail in the mailboxes of this member.", *map(_step, traced["not_stored"])]
+        lines += [
+            f"  {left['account']}: {left['state']} {left['rule']}: {left['count']}, the last {left['last_at']}"
+            for left in traced["left_out"]
+        ]
+        return Answer(traced, lines, ANSWER_IS_NO)
+    lines = [line for told in traced["conversations"] for line in explained(told)]
+    for mail in traced["mails"]:
+        lines += [mail["internet_id"], *map(_step, mail["steps"])]
+    return Answer(traced, lines)
+
+
+def _step(step: dict[str, Any]) -> str:
+    """Say in a line what happened to a mail."""
+    told = [step["at"] or "-", step["step"], step["account"], step["reason"]]
+    return "  " + " ".join(part for part in told if part)

@@ -130,10 +130,14 @@ def test_the_doctor_finds_mail_by_id_sender_and_subject(threadlink: Run, query: 
     status, found = threadlink("doctor", query, "--as", "ada@northwind.test")
     assert status == 0
     assert [told["subject"] for told in found["conversations"]] == ["Prices for lamps"]
+    assert [step["step"] for step in found["mails"][0]["steps"][:4]] == ["sent", "seen", "stored", "decided"]
 
 
 def test_the_doctor_searches_nobody_elses_mail(threadlink: Run) -> None:
-    assert threadlink("doctor", "<m2@elsewhere.test>", "--as", "can@northwind.test") == (1, {"conversations": []})
+    assert threadlink("doctor", "<m2@elsewhere.test>", "--as", "can@northwind.test") == (
+        1,
+        {"conversations": [], "mails": [], "not_stored": [], "left_out": []},
+    )
 
 
 def test_the_demo_ends_with_its_expectations(quiet: None, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

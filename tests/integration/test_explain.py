@@ -260,8 +260,9 @@ def test_the_history_names_a_bcc_recipient_to_the_sender_alone(office: Office) -
 
 def traced(office: Office, email: str, query: str) -> list[str]:
     with office.database.for_team(office.team_id) as connection:
-        found = doctor.trace(connection, office.members[email], query, "en")
-    return [one["messages"][0]["internet_id"] for one in found]
+        found = doctor.trace(connection, office.members[email], query, "en", office.now)
+    assert len(found["conversations"]) == len({mail["conversation"] for mail in found["mails"]})
+    return [mail["internet_id"] for mail in found["mails"]]
 
 
 @pytest.mark.parametrize("query", ["<m1@x.test>", "m1@x.test", BEA, "BEA@ACME.test", "prices"])
@@ -285,6 +286,9 @@ def test_the_doctor_tells_a_member_no_more_than_explain_does(office: Office) -> 
     office.mail("m2", BEA, CAN, at=[CAN], subject="Re: Lamps", answers="m1")
     office.share(ADA, conversation, "private")
     with office.database.for_team(office.team_id) as connection:
-        found = doctor.trace(connection, office.members[CAN], "m2@x.test", "en")
-    assert found == [told(office, CAN, conversation)]
+        found = doctor.trace(connection, office.members[CAN], "m2@x.test", "en", office.now)
+    assert found["conversations"] == [told(office, CAN, conversation)]
+    (mail,) = found["mails"]
+    assert [step["step"] for step in mail["steps"]] == ["sent", "decided"]
+    assert mail["steps"][1]["reason"] == "follows_conversation"
     assert traced(office, CAN, "CANARY") == []

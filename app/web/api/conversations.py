@@ -110,10 +110,10 @@ def _add_reading(frame: Frame) -> None:
 
     @frame.route("GET", "/doctor", Traced, _TAG)
     def trace(query: DoctorIn) -> Response:
-        """Say what became of a mail in the mailboxes of the caller."""
+        """Say what became of a mail in the mailboxes of the caller, step by step, and how its conversations stand."""
         with frame.reading() as (connection, member):
-            found = doctor.trace(connection, member, query.q, locale_of(connection))
-        return jsonify({"conversations": found})
+            now = frame.installation.clock.now()
+            return jsonify(doctor.trace(connection, member, query.q, locale_of(connection), now))
 
 
 def _add_choices(frame: Frame) -> None:

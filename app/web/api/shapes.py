@@ -15,6 +15,7 @@ from app.model import ItemKind, Level
 from app.outgoing_webhooks import LONGEST_URL
 from app.store.inbox import State
 from app.store.outgoing_webhooks import KINDS
+from app.tracing import StepCode
 from app.web.paging import LONGEST_CURSOR
 
 LONGEST_QUERY = 200
@@ -494,8 +495,42 @@ class Accounts(BaseModel):
     accounts: list[AccountOut]
 
 
+class TraceStep(BaseModel):
+    """One thing that happened to a mail."""
+
+    step: StepCode
+    at: str | None = Field(description="null where the time is not kept.")
+    account: str = Field(description="The mailbox; empty where it is none, or the caller may not know it.")
+    reason: str = Field(description="The code of a decision, or the rule that left the mail out.")
+    sentence: str = Field(description="A decision in words.")
+
+
+class TracedMail(BaseModel):
+    conversation: str
+    message: str
+    internet_id: str
+    subject: str | None
+    link: str | None = Field(description="As deal/42.")
+    steps: list[TraceStep]
+
+
+class LeftOutMail(BaseModel):
+    """How many mails of a mailbox a rule left out in the last 30 days, or wait or could not be read."""
+
+    account: str
+    state: str
+    rule: str
+    count: int
+    last_at: str
+
+
 class Traced(BaseModel):
+    """What was found; without any mail, what lies under that id at the provider, and what is left out."""
+
     conversations: list[Explained]
+    mails: list[TracedMail]
+    not_stored: list[TraceStep]
+    left_out: list[LeftOutMail]
 
 
 class WebhookOut(BaseModel):

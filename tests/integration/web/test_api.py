@@ -167,7 +167,11 @@ def test_only_its_owner_flips_the_switch_of_an_account(office: Office, program: 
 def test_the_doctor_finds_the_callers_mail(office: Office, program: Callable[..., Program]) -> None:
     office.mail("m1", BEA, ADA)
     assert [each["subject"] for each in program(ADA).get("/doctor", q="<m1@x.test>")[1]["conversations"]] == ["Prices"]
-    assert program(CAN).get("/doctor", q="<m1@x.test>")[1] == {"conversations": []}
+    (mail,) = program(ADA).get("/doctor", q="<m1@x.test>")[1]["mails"]
+    assert [step["step"] for step in mail["steps"]] == ["sent", "decided"]
+    assert (mail["steps"][0]["at"], mail["steps"][1]["reason"]) == ("2026-03-02T08:01:00Z", "only_open_item")
+    nothing = {"conversations": [], "mails": [], "not_stored": [], "left_out": []}
+    assert program(CAN).get("/doctor", q="<m1@x.test>")[1] == nothing
 
 
 # --- repeated writes ---
