@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import sqlalchemy as sa
 
 from app.accounts import audit, current_team
+from app.acting import Acting
 from app.errors import Conflict, NotFound, ThreadlinkError
 from app.installation import Installation
 from app.linking.addresses import is_ours, normalize
@@ -23,6 +25,8 @@ from app.store import accounts, addons, lookups, teams
 from app.store.lookups import AddonUser
 
 LINK_LIFETIME = timedelta(minutes=10)
+CHOICE_LASTS = timedelta(minutes=10)
+SESSION_LASTS = timedelta(minutes=10)
 LONGEST_TOKEN = 4_000
 _NO_TEAM = 0  # before a person is known, no team is
 
@@ -92,6 +96,59 @@ def accept(installation: Installation, signed: SignedIn, invitation: Invitation)
             raise Conflict("not_your_mailbox", address=invitation.address)
         addons.add_user(connection, signed.team.id, invitation.provider, invitation.user_id, signed.member.id, now)
         audit(connection, signed.team.id, signed.member.id, "use_addon", {"provider": invitation.provider}, now)
+
+
+# --- a choice that counts once (threats.md W11) ---
+
+
+def choice(installation: Installation, signed: SignedIn, about: str) -> str:
+    """Return what a button carries: one choice about something, for this member, within ten minutes.
+
+    Made twice, by an impatient finger or by somebody who listened, it counts once.
+    """
+    value = {"id": str(uuid4()), "conversation": about, "at": installation.clock.now().isoformat()}
+    owner, team_id = f"member/{signed.member.id}", signed.team.id
+    return installation.secrets.seal(value, team_id=team_id, owner=owner, kind="addon_choice").decode()
+
+
+def acting(installation: Installation, signed: SignedIn, about: str, sealed: str) -> Acting:
+    """Return who acts, under the id of the choice that a button carried. Raises Conflict (choice_expired)."""
+    now, team_id, owner = installation.clock.now(), signed.team.id, f"member/{signed.member.id}"
+    try:
+        value = installation.secrets.open(sealed.encode(), team_id=team_id, owner=owner, kind="addon_choice")
+    except ThreadlinkError:
+        raise Conflict("choice_expired") from None
+    is_fresh = timedelta(0) <= now - datetime.fromisoformat(value["at"]) <= CHOICE_LASTS
+    if not is_fresh or value["conversation"] != about:
+        raise Conflict("choice_expired")
+    return Acting(team_id, signed.member, now, value["id"])
+
+
+# --- a page that a vendor frames (threats.md W17) ---
+
+
+def begin_session(installation: Installation, provider: str, call: AddonCall) -> str:
+    """Return what a framed page proves itself with for ten minutes: who the provider said it is, sealed.
+
+    It cannot be renewed: another one takes another token of the provider.
+    """
+    now = installation.clock.now()
+    value = {"user": call.user_id, "issuer": call.issuer, "address": call.address, "at": now.isoformat()}
+    return installation.secrets.seal(value, team_id=_NO_TEAM, owner=f"addon/{provider}", kind="session").decode()
+
+
+def person_of_session(installation: Installation, provider: str, bearer: str) -> AddonCall | None:
+    """Return who a framed page is open for; None when what it brought is not ours or has expired."""
+    if not bearer.isascii() or len(bearer) > LONGEST_TOKEN:
+        return None
+    try:
+        value = installation.secrets.open(bearer.encode(), team_id=_NO_TEAM, owner=f"addon/{provider}", kind="session")
+    except ThreadlinkError:
+        return None
+    age = installation.clock.now() - datetime.fromisoformat(value["at"])
+    if not timedelta(0) <= age <= SESSION_LASTS:
+        return None
+    return AddonCall(value["user"], value["issuer"], value["address"])
 
 
 def forget(installation: Installation, signed: SignedIn, provider: str, user_id: str) -> None:

@@ -6,7 +6,7 @@ what the add-on's call brought; of its headers only what is stored under the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ from app.errors import NotFound
 from app.explain import explain
 from app.installation import Installation
 from app.linking import headers
-from app.linking.addresses import is_ours, match_key
+from app.linking.addresses import is_ours, match_key, normalize
+from app.linking.message_ids import hash_of, normalize_id
 from app.linking.suggest import Suggestion
 from app.linking.visibility import Reader
 from app.model import ItemKind, Link, Member, Message, Person, ProviderMessage
@@ -88,6 +89,43 @@ def open_message(installation: Installation, signed: SignedIn, provider: str, ca
     message = cast("AddonConnector", connector).read_open_message(call) if may_ask else None
     with installation.database.for_team(signed.team.id) as connection:
         return _not_stored(installation, connection, signed, message, locale, is_connected=account_id is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """What a page beside a message was told of it: claims, judged by what the member's own mailboxes hold."""
+
+    message_id: str  # its Message-ID; "" for one that has none yet
+    thread_id: str  # as the provider's API names it
+    sender: str = ""
+    sender_name: str = ""
+    subject: str = ""
+
+
+def open_item(
+    installation: Installation, signed: SignedIn, provider: str, user_id: str, item: OpenItem, locale: str
+) -> Beside:
+    """Tell what is known of the message beside which a page of ours is framed; the provider is not asked."""
+    with installation.database.for_team(signed.team.id) as connection:
+        own = Reader.of(signed.member, accounts.accounts(connection)).account_ids
+        stored = addons.conversation_of_named(connection, own, _hash_of(item.message_id), item.thread_id)
+        found = see(connection, signed.member, [stored]).get(stored) if stored is not None else None
+        if found is not None:
+            return _told(installation, connection, found, locale)
+        account_id = addons.account_of(connection, provider, user_id, own)
+        if account_id is not None:
+            queue.hint_accounts(connection, [account_id])  # it has just arrived, or a push was lost: read it now
+        sender = normalize(item.sender) or ""
+        named = {sender: item.sender_name} if sender and not is_ours(sender, accounts.ours(connection)) else {}
+        people = _people(connection, signed.member, named)
+        return Beside(None, people, _crm(installation, connection), account_id is not None, item.subject)
+
+
+def own_conversations(connection: sa.Connection, member: Member, message_ids: Sequence[str]) -> list[int]:
+    """Return the conversations of these messages that the member's own mailboxes hold, each once."""
+    own = Reader.of(member, accounts.accounts(connection)).account_ids
+    hashes = [_hash_of(each) for each in message_ids if normalize_id(each)]
+    return addons.conversations_of_hashes(connection, own, hashes)
 
 
 def conversation(
@@ -161,6 +199,12 @@ def _chosen(installation: Installation, acting: Acting, public_id: str, action: 
 
 
 # --- inside ---
+
+
+def _hash_of(message_id: str) -> bytes:
+    """Return what a Message-ID is stored under; of one that names nothing, what nothing is."""
+    known_as = normalize_id(message_id)
+    return hash_of(known_as) if known_as else b""
 
 
 def counterparts(seen: Seen) -> dict[str, str]:

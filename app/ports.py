@@ -328,7 +328,7 @@ class AddonCall:
     rights.
     """
 
-    user_id: str  # as `ConnectedMailbox.provider_user_id`; "" when the person did not allow us to be told
+    user_id: str  # as `provider_user_id` or `mailbox` of a ConnectedMailbox; "" when the person does not let us know it
     issuer: str = ""  # of OpenID Connect, where `user_id` is its `sub`
     address: str = ""  # what people call that person's mailbox: for showing, never for knowing somebody by it
     message_id: str = ""  # the provider's id of the open message; "" when none is open
@@ -355,6 +355,30 @@ class AddonConnector(Protocol):
         """Read the headers of the open message with what the call brought; None when it is gone, or was not allowed.
 
         Raises ProviderError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaneSignIn:
+    """What a page of ours needs that a vendor frames beside a message: its script, and how its people sign in there."""
+
+    client_id: str
+    authority: str
+    scope: str  # of the access token for our own API
+    script_url: str
+
+
+@runtime_checkable
+class PaneConnector(Protocol):
+    """What a MailConnector offers besides when its vendor frames a page of ours beside a message (Outlook)."""
+
+    pane_sign_in: PaneSignIn
+
+    def read_pane_token(self, token: str) -> AddonCall:
+        """Verify an access token that the vendor gave the page for our own API; return who it is, and nothing else.
+
+        `user_id` is as `ConnectedMailbox.mailbox`. Raises NotificationForged or VerificationUnavailable.
         """
         ...
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app import smtp
 from app.errors import SettingsError
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9*.-]{1,253}(:[0-9]{1,5})?")
 _DOMAIN = re.compile(r"(?=.{1,190}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 
 
@@ -52,6 +53,21 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8080",
         validation_alias="PUBLIC_BASE_URL",
         description="The https address at which providers and browsers reach this installation.",
+    )
+    pane_base_url: str = Field(
+        default="",
+        validation_alias="THREADLINK_PANE_BASE_URL",
+        description="Another https address that serves the Outlook pane alone; empty serves it at PUBLIC_BASE_URL.",
+    )
+    pane_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(
+            "https://outlook.office.com",
+            "https://outlook.office365.com",
+            "https://outlook.live.com",
+            "https://outlook.cloud.microsoft",
+        ),
+        validation_alias="THREADLINK_PANE_ANCESTORS",
+        description="The addresses of Outlook that may frame the pane, comma separated.",
     )
     mail_domain: str = Field(
         default="",
@@ -180,7 +196,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="INFO", validation_alias="THREADLINK_LOG_LEVEL", description="DEBUG to ERROR.")
 
-    @field_validator("encryption_keys", "webhook_allowed_urls", mode="before")
+    @field_validator("encryption_keys", "webhook_allowed_urls", "pane_ancestors", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -197,6 +213,21 @@ class Settings(BaseSettings):
     def _is_mailbox(cls, value: str) -> str:
         if value and not smtp.is_mailbox(value):
             raise ValueError("must be one address")
+        return value
+
+    @field_validator("pane_ancestors")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(each) for each in value):
+            raise ValueError("must be https addresses without a path")
+        return value
+
+    @field_validator("pane_base_url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not _ORIGIN.fullmatch(value):
+            raise ValueError("must be an https address without a path")
         return value
 
     @field_validator("webhook_allowed_urls")

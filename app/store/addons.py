@@ -53,8 +53,8 @@ def account_of(
     return connection.execute(
         sa.text(
             """
-            SELECT id FROM account WHERE provider = :provider AND provider_user_id = :user AND id = ANY(:accounts)
-              AND state <> 'disconnected' ORDER BY id LIMIT 1
+            SELECT id FROM account WHERE provider = :provider AND (provider_user_id = :user OR mailbox = :user)
+              AND id = ANY(:accounts) AND state <> 'disconnected' ORDER BY id LIMIT 1
             """
         ),
         {"provider": provider, "user": provider_user_id, "accounts": sorted(account_ids)},
@@ -75,6 +75,31 @@ def conversation_of_copy(connection: sa.Connection, account_id: int, provider_id
     ).scalar()
 
 
+def conversation_of_named(
+    connection: sa.Connection, account_ids: Collection[int], mid_hash: bytes, thread_id: str
+) -> int | None:
+    """Return the conversation of the message with a Message-ID, or else of a thread, that one of these accounts holds.
+
+    Of several messages under one Message-ID the one in the thread counts: a Message-ID is what its sender wrote.
+    """
+    return connection.execute(
+        sa.text(
+            """
+            SELECT conversation_id FROM (
+              SELECT m.conversation_id, 0 AS guess, c.provider_thread_id IS DISTINCT FROM :thread AS elsewhere, c.at
+              FROM message m JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
+              WHERE m.namespace = '' AND m.mid_hash = :hash AND c.account_id = ANY(:accounts)
+              UNION ALL
+              SELECT m.conversation_id, 1, false, c.at
+              FROM message_copy c JOIN message m ON m.team_id = c.team_id AND m.id = c.message_id
+              WHERE c.account_id = ANY(:accounts) AND c.provider_thread_id = :thread AND :thread <> ''
+            ) AS found ORDER BY guess, elsewhere, at DESC LIMIT 1
+            """
+        ),
+        {"accounts": sorted(account_ids), "hash": mid_hash, "thread": thread_id},
+    ).scalar()
+
+
 def conversations_of_message(connection: sa.Connection, mid_hash: bytes, fingerprint: bytes) -> list[int]:
     """Return the conversations that hold this very message: the same Message-ID and the same fingerprint."""
     rows = connection.execute(
@@ -82,5 +107,23 @@ def conversations_of_message(connection: sa.Connection, mid_hash: bytes, fingerp
             "SELECT conversation_id FROM message WHERE mid_hash = :hash AND fingerprint = :fingerprint ORDER BY id"
         ),
         {"hash": mid_hash, "fingerprint": fingerprint},
+    )
+    return list(rows.scalars())
+
+
+def conversations_of_hashes(
+    connection: sa.Connection, account_ids: Collection[int], mid_hashes: Collection[bytes]
+) -> list[int]:
+    """Return the conversations of messages with these Message-IDs that one of these accounts holds, each once."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT DISTINCT m.conversation_id FROM message m
+            JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
+            WHERE m.namespace = '' AND m.mid_hash = ANY(:hashes) AND c.account_id = ANY(:accounts)
+            ORDER BY m.conversation_id
+            """
+        ),
+        {"accounts": sorted(account_ids), "hashes": list(mid_hashes)},
     )
     return list(rows.scalars())

@@ -579,6 +579,7 @@ message_copy = sa.Table(
     _to("message", "message_id"),
     _to("account", "account_id"),
     sa.Index("ix_message_copy_message", "team_id", "message_id"),
+    sa.Index("ix_message_copy_provider_thread_id", "team_id", "account_id", "provider_thread_id"),
 )
 
 participant = sa.Table(

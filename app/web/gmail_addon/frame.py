@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import uuid4
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from babel.dates import format_date
 
+from app import addons
 from app.acting import Acting
-from app.errors import Conflict, NotFound, ThreadlinkError
+from app.errors import NotFound
 from app.installation import Installation
 from app.linking.reasons import kind_word
 from app.ports import AddonCall
@@ -23,7 +23,6 @@ from app.web.member_page import uuid_of
 from app.web.wording import LOCALES, words
 
 PROVIDER = "gmail"
-CHOICE_LASTS = timedelta(minutes=10)
 LONGEST_QUERY = 200
 
 
@@ -79,28 +78,12 @@ class Asked:
             yield connection
 
     def choice(self, conversation: str) -> str:
-        """Return what a button of a card about a conversation carries: one choice, for this member, within 10 minutes.
-
-        Made twice, by an impatient finger or by somebody who listened, it counts once (threats.md W11).
-        """
-        now = self.installation.clock.now()
-        value = {"id": str(uuid4()), "conversation": conversation, "at": now.isoformat()}
-        owner, team_id = f"member/{self.signed.member.id}", self.signed.team.id
-        return self.installation.secrets.seal(value, team_id=team_id, owner=owner, kind="addon_choice").decode()
+        """Return what a button of a card about a conversation carries: a choice that counts once."""
+        return addons.choice(self.installation, self.signed, conversation)
 
     def acting(self) -> Acting:
         """Return who acts, under the id of the choice that a button carried. Raises Conflict (choice_expired)."""
-        now, team_id = self.installation.clock.now(), self.signed.team.id
-        sealed = self.call.parameters.get("n", "")
-        try:
-            owner = f"member/{self.signed.member.id}"
-            value = self.installation.secrets.open(sealed.encode(), team_id=team_id, owner=owner, kind="addon_choice")
-        except ThreadlinkError:
-            raise Conflict("choice_expired") from None
-        is_fresh = timedelta(0) <= now - datetime.fromisoformat(value["at"]) <= CHOICE_LASTS
-        if not is_fresh or value["conversation"] != self.conversation:
-            raise Conflict("choice_expired")
-        return Acting(team_id, self.signed.member, now, value["id"])
+        return addons.acting(self.installation, self.signed, self.conversation, self.call.parameters.get("n", ""))
 
 
 def look_of(installation: Installation, call: AddonCall, signed: SignedIn | None) -> Look:

@@ -11,6 +11,7 @@ from typing import Any
 from app.errors import PermanentError, Unavailable
 from app.model import Handshake, Notification
 from app.ports import (
+    AddonCall,
     Authorization,
     Change,
     ChangePage,
@@ -30,10 +31,12 @@ from connectors.mail.graph.auth import PERSONAL_TENANT, Consent, GraphAuth
 from connectors.mail.graph.changes import MailboxChanges
 from connectors.mail.graph.failures import PROVIDER
 from connectors.mail.graph.folders import FolderNames
+from connectors.mail.graph.pane import PaneTokens
 from connectors.mail.graph.push import ClientStates, PushReader
 from connectors.mail.graph.reading import TEXTS_MISSING, MessageReader
 from connectors.mail.graph.rich import RichNotifications
 from connectors.mail.graph.settings import GraphSettings
+from connectors.mail.graph.signing_keys import SigningKeys
 from connectors.mail.graph.slots import LocalSlots
 from connectors.mail.graph.subscriptions import RENEW_BEFORE, RICH_RENEW_BEFORE, Subscriptions
 
@@ -64,11 +67,14 @@ class GraphConnector:
     def __init__(self, settings: GraphSettings, services: Services) -> None:
         clock: Clock = services.clock
         slots: Slots = services.slots or LocalSlots()
-        rich = RichNotifications(settings, clock) if settings.notifications == "rich" else None
+        keys = SigningKeys(settings, clock)
+        rich = RichNotifications(settings, clock, keys) if settings.notifications == "rich" else None
         states = ClientStates(services.secret)
         self._settings = settings
         self._auth = GraphAuth(settings, clock)
         self._push = PushReader(states, rich)
+        self._pane = PaneTokens(settings, clock, keys)
+        self.pane_sign_in = self._pane.sign_in
         self._api = GraphApi(settings, self._auth, slots, clock)
         names = FolderNames(self._api, clock)
         url = f"{services.public_base_url}/webhooks/{PROVIDER}"
@@ -86,6 +92,10 @@ class GraphConnector:
     def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
         """Verify and decode what Graph pushed."""
         return self._push.read(request)
+
+    def read_pane_token(self, token: str) -> AddonCall:
+        """Verify a token of the Outlook pane."""
+        return self._pane.read(token)
 
     def authorize(self, redirect_uri: str, state: str, login_hint: str | None) -> Authorization:
         """Start the consent of one Microsoft account."""

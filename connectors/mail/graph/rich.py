@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import threading
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
@@ -21,17 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from app.errors import ProviderError, SettingsError, VerificationUnavailable
+from app.errors import SettingsError
 from app.ports import Clock
-from connectors.http import OutgoingHttp
-from connectors.mail.graph.auth import LOGIN_HOSTS, read_pem
-from connectors.mail.graph.failures import PROVIDER
+from connectors.mail.graph.auth import read_pem
 from connectors.mail.graph.settings import GraphSettings
+from connectors.mail.graph.signing_keys import SigningKeys
 
 GRAPH_ITSELF = "0bf30f3b-4a52-48df-9a82-234910c4a086"  # "Microsoft Graph Change Tracking", which signs
-KEYS_LAST = timedelta(hours=24)
-REFRESH_AT_MOST_EVERY = timedelta(seconds=60)
-FETCH_TIMEOUT_S = 2.0  # Graph itself waits 3
 MAX_TOKENS = 50
 LONGEST_TOKEN = 8_000
 
@@ -41,7 +35,7 @@ Item = tuple[str, Mapping[str, Any]]
 class RichNotifications:
     """Checks batches for one certificate, and says what a subscription needs for it."""
 
-    def __init__(self, settings: GraphSettings, clock: Clock) -> None:
+    def __init__(self, settings: GraphSettings, clock: Clock, keys: SigningKeys) -> None:
         pem = read_pem(settings.notification_certificate, "GRAPH_NOTIFICATION_CERTIFICATE").encode()
         try:
             key = serialization.load_pem_private_key(pem, password=None)
@@ -56,11 +50,7 @@ class RichNotifications:
         self._client_id = settings.client_id
         self._login_url = settings.login_url
         self._clock = clock
-        self._http = OutgoingHttp(PROVIDER, LOGIN_HOSTS, settings.changed_urls, timeout_s=FETCH_TIMEOUT_S)
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at: datetime | None = None
-        self._tried_at: datetime | None = None
-        self._fetching = threading.Lock()
+        self._keys = keys
 
     def genuine(self, items: Sequence[Item], tokens: Sequence[str]) -> list[Item]:
         """Return the items whose tenant's token Microsoft signed and whose content opens.
@@ -80,12 +70,12 @@ class RichNotifications:
         if len(token) > LONGEST_TOKEN:
             return None
         try:
-            key = self._find(str(jwt.get_unverified_header(token).get("kid")))
+            key = self._keys.find(str(jwt.get_unverified_header(token).get("kid")))
             if key is None:
                 return None
             claims = jwt.decode(
                 token,
-                key.key,
+                key.public,
                 algorithms=["RS256"],
                 audience=self._client_id,
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "iss"]},
@@ -128,27 +118,3 @@ class RichNotifications:
         if not isinstance(read, dict):
             raise ValueError("The content is not an object")  # noqa: TRY004  # what came is wrong, not our call
         return read
-
-    def _find(self, key_id: str) -> jwt.PyJWK | None:
-        now = self._clock.now()
-        is_old = self._fetched_at is None or abs(now - self._fetched_at) > KEYS_LAST
-        if key_id not in self._keys or is_old:
-            with self._fetching:
-                self._refresh(now)
-        if not self._keys:
-            raise VerificationUnavailable("Microsoft's signing keys could not be fetched")
-        return self._keys.get(key_id)
-
-    def _refresh(self, now: datetime) -> None:
-        # A key that nobody knows is looked for once a minute at most, whoever asks (threats.md W1).
-        if self._tried_at is not None and abs(now - self._tried_at) < REFRESH_AT_MOST_EVERY:
-            return
-        self._tried_at = now
-        try:
-            answer = self._http.request("GET", f"{self._login_url}/common/discovery/v2.0/keys", operation="keys")
-            listed = answer.json()["keys"] if answer.status == 200 else []
-            keys = {str(entry["kid"]): jwt.PyJWK(entry, algorithm="RS256") for entry in listed}
-        except (ProviderError, jwt.PyJWTError, ValueError, TypeError, KeyError):
-            return  # the keys we have stay in use
-        if keys:
-            self._keys, self._fetched_at = keys, now

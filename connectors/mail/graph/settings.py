@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import SettingsError
 
 PREFIX = "GRAPH_"
+_TENANT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class GraphSettings(BaseSettings):
@@ -45,6 +46,14 @@ class GraphSettings(BaseSettings):
     notification_certificate: str = Field(
         default="", description="PEM file with private key and certificate that rich notifications are encrypted for."
     )
+    pane_tenants: tuple[str, ...] = Field(
+        default=(),
+        description="Ids of the tenants whose people may use the Outlook pane, comma separated; empty: GRAPH_TENANT's.",
+    )
+    office_js_url: str = Field(
+        default="https://appsforoffice.microsoft.com/lib/1/hosted/office.js",
+        description="Microsoft's script that the Outlook pane speaks with Outlook through.",
+    )
     api_url: str = Field(default="https://graph.microsoft.com/v1.0", description="Graph endpoint with its version.")
     login_url: str = Field(default="https://login.microsoftonline.com", description="Entra's sign-in endpoint.")
     page_size: int = Field(default=500, ge=10, le=1000, description="Changes asked for in one page of a folder.")
@@ -53,7 +62,17 @@ class GraphSettings(BaseSettings):
     )
     timeout_s: int = Field(default=30, ge=1, le=300, description="Seconds Graph may take to answer.")
 
-    @field_validator("api_url", "login_url")
+    @field_validator("pane_tenants", mode="before")
+    @classmethod
+    def _are_ids(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        ids = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        if not all(_TENANT_ID.fullmatch(each) for each in ids):
+            raise ValueError("must be tenant ids")
+        return ids
+
+    @field_validator("api_url", "login_url", "office_js_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
         parts = urlsplit(value)

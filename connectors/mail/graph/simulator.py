@@ -101,6 +101,10 @@ class GraphSimulator:
         with self._lock:
             return self._mailboxes[address.lower()].user_id
 
+    def pane_token(self, address: str, **changed: Any) -> str:
+        """Return what Entra gives the Outlook pane of somebody; `changed` replaces claims, None leaves one out."""
+        return self.login.pane_token(self._server.url, address, self.user_id(address), self._clock.now(), **changed)
+
     def consent(self, authorization_url: str, address: str) -> str:
         """Act as the browser of a mailbox' owner, or of an administrator; return the URL it is sent back to."""
         address = address.lower()

@@ -143,6 +143,26 @@ class Login:
         forger.number = self.signer.number + 1_000  # a key Microsoft never had, under the name of one it has
         return forger.sign(claims, kid=self.signer.key_id)
 
+    def pane_token(self, issuer: str, address: str, user_id: str, now: datetime, **changed: Any) -> str:
+        """Return the access token for threadlink's own API that the Outlook pane of a person is given."""
+        issued = int(now.timestamp())
+        claims = {
+            "aud": CLIENT_ID,
+            "iss": f"{issuer}/{TENANT_ID}/v2.0",
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + TOKEN_LASTS_S,
+            "azp": CLIENT_ID,
+            "name": address.partition("@")[0].title(),
+            "oid": user_id,
+            "preferred_username": address,
+            "scp": "access_as_user",
+            "sub": _base64url({"pairwise": address}),
+            "tid": TENANT_ID,
+            "ver": "2.0",
+        }
+        return self.signer.sign({name: value for name, value in {**claims, **changed}.items() if value is not None})
+
     def metadata(self, origin: str, tenant: str, scheme: str = "https") -> dict[str, Any]:
         """Return the openid configuration of a tenant; its endpoints are named as https, like Microsoft's."""
         host = f"{scheme}://{urlsplit(origin).netloc}"
