@@ -20,39 +20,41 @@ from app.web.consent import page_of
 from app.web.signed_in import Browser, who
 from app.web.wording import browser_locale
 
-PROVIDER = "gmail"
+PROVIDERS = {"gmail": "gmail", "outlook": "graph"}  # by the beginning of the address
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     """Build the page."""
     pages = Blueprint("addon_connect", __name__)
 
-    def opened(token: str) -> Invitation:
-        return addons.open_invitation(installation, PROVIDER, token)
+    def opened(host: str, token: str) -> Invitation:
+        return addons.open_invitation(installation, PROVIDERS[host], token)
 
-    @pages.get("/gmail/connect/<token>")
-    def show(token: str) -> Response:
-        invitation, signed = opened(token), browser.signed_in()
+    @pages.get("/<any(gmail, outlook):host>/connect/<token>")
+    def show(host: str, token: str) -> Response:
+        invitation, signed = opened(host, token), browser.signed_in()
         state = _state(installation, signed, invitation) if signed else "sign_in"
         locale = signed.locale if signed else browser_locale(request)
-        page = page_of("addon_connect.html", locale, state=state, signed=signed, invitation=invitation)
+        page = page_of("addon_connect.html", locale, host=host, state=state, signed=signed, invitation=invitation)
         # Gmail opened this window, and loads its card again when it closes: it must be able to see that.
         page.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
         return page
 
-    @pages.post("/gmail/connect/<token>")
+    @pages.post("/<any(gmail, outlook):host>/connect/<token>")
     @browser.members_only
-    def accept(token: str) -> WerkzeugResponse:
-        addons.accept(installation, who(), opened(token))
-        return redirect(f"/gmail/connect/{token}", 303)
+    def accept(host: str, token: str) -> WerkzeugResponse:
+        addons.accept(installation, who(), opened(host, token))
+        return redirect(f"/{host}/connect/{token}", 303)
 
-    @pages.post("/gmail/connect/<token>/mailbox")
+    @pages.post("/<any(gmail, outlook):host>/connect/<token>/mailbox")
     @browser.members_only
-    def connect_mailbox(token: str) -> WerkzeugResponse:
-        invitation, signed = opened(token), who()
+    def connect_mailbox(host: str, token: str) -> WerkzeugResponse:
+        invitation, signed = opened(host, token), who()
         if _state(installation, signed, invitation) != "mailbox":
             raise NotFound("link_not_valid")
-        link = connecting.invite(installation, signed.team.id, signed.member, PROVIDER, address=invitation.address)
+        link = connecting.invite(
+            installation, signed.team.id, signed.member, PROVIDERS[host], address=invitation.address
+        )
         return redirect(link.url, 303)
 
     return pages

@@ -54,6 +54,7 @@ from app.web import (
     members,
     openid,
     original,
+    outlook_pane,
     panels,
     personal_access,
     picking,
@@ -98,7 +99,9 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
     chosen = installation.settings
     flask = Flask("app.web")
     flask.config.update(
-        TRUSTED_HOSTS=sorted({_host(chosen.public_base_url), _host(f"//{chosen.listen}")}),
+        TRUSTED_HOSTS=sorted(
+            {_host(url) for url in (chosen.public_base_url, chosen.pane_base_url, f"//{chosen.listen}") if url}
+        ),
         MAX_CONTENT_LENGTH=LONGEST_BODY,
         MAX_FORM_MEMORY_SIZE=LONGEST_BODY,
         MAX_FORM_PARTS=20,
@@ -133,6 +136,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(smart_bcc.blueprint(installation, browser))
         flask.register_blueprint(icons.blueprint())
         flask.register_blueprint(gmail_addon.blueprint(installation))
+        flask.register_blueprint(outlook_pane.blueprint(installation))
         flask.register_blueprint(addon_connect.blueprint(installation, browser))
         flask.register_blueprint(crm_settings.blueprint(installation, browser))
         flask.register_blueprint(crm_settings.installing(installation, browser))

@@ -106,9 +106,13 @@ class Browser:
         return pages
 
 
-def admit(installation: Installation, signed: SignedIn) -> None:
-    """Make a member the one whom the request is answered for. Raises TooManyRequests."""
-    limits.count_member(signed.team.id, signed.member.id)
+def admit(installation: Installation, signed: SignedIn, *, is_counted: bool = True) -> None:
+    """Make a member the one whom the request is answered for; a question that comes as a POST is not counted.
+
+    Raises TooManyRequests.
+    """
+    if is_counted:
+        limits.count_member(signed.team.id, signed.member.id)
     g.signed_in, g.now, g.database = signed, installation.clock.now(), installation.database
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.web.gmail_addon import CLICKS, TRIGGERS
+from app.web.outlook_pane import PARTS
 
 Access = Literal["members", "administrators", "everybody"]
 
@@ -54,6 +55,20 @@ def _of_gmail(name: str) -> Ask:
     shows = name in _SHOWING
     headers = {"Authorization": "Bearer good"}
     return Ask(f"/gmail/{name}", json=_IN_GMAIL, access="everybody", headers=headers, shows_owner=shows)
+
+
+# The Outlook pane, with the bearer of who Microsoft says the reader is.
+_IN_OUTLOOK = {
+    "message": "{message_id}", "c": "{conversation}", "item": "{item}", "kind": "deal", "q": "canary", "n": "{unknown}",
+    "address": "cem@kum.test", "person": "cem@kum.test", "title": "New", "move": "1",
+}  # fmt: skip
+_OUTLOOK_SHOWS = frozenset({"item", "conversation", "search", "ask_create", "items"})
+
+
+def _of_outlook(name: str) -> Ask:
+    shows = name in _OUTLOOK_SHOWS
+    headers = {"Authorization": "Bearer {bearer}"}
+    return Ask(f"/outlook/{name}", form=_IN_OUTLOOK, access="everybody", headers=headers, shows_owner=shows)
 
 
 ROUTES: Mapping[str, Ask] = {
@@ -313,9 +328,15 @@ ROUTES: Mapping[str, Ask] = {
     "POST /api/v1/work/<uuid:public_id>/begin": Ask("/api/v1/work/{work}/begin", json={}),
     "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
     "GET /icons/<name>.png": Ask("/icons/none.png", access="everybody"),
-    "GET /gmail/connect/<token>": Ask("/gmail/connect/{unknown}", access="everybody"),
-    "POST /gmail/connect/<token>": Ask("/gmail/connect/{unknown}", form={}),
-    "POST /gmail/connect/<token>/mailbox": Ask("/gmail/connect/{unknown}/mailbox", form={}),
+    "GET /<any(gmail, outlook):host>/connect/<token>": Ask("/outlook/connect/{unknown}", access="everybody"),
+    "POST /<any(gmail, outlook):host>/connect/<token>": Ask("/gmail/connect/{unknown}", form={}),
+    "POST /<any(gmail, outlook):host>/connect/<token>/mailbox": Ask("/outlook/connect/{unknown}/mailbox", form={}),
+    "GET /outlook/pane": Ask("/outlook/pane", access="everybody"),
+    "GET /outlook/dialog": Ask("/outlook/dialog", access="everybody"),
+    "POST /outlook/session": Ask(
+        "/outlook/session", form={}, access="everybody", headers={"Authorization": "Bearer {unknown}"}
+    ),
+    **{f"POST /outlook/{name}": _of_outlook(name) for name in PARTS},
     **{f"POST /gmail/{name}": _of_gmail(name) for name in (*TRIGGERS, *CLICKS)},
     # last: it ends the session of who asks
     "POST /sign-out": Ask("/sign-out", form={}, access="everybody"),

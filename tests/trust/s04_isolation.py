@@ -150,7 +150,7 @@ def _answer(world: World, reader: Reader, route: str, ask: Ask, query: Mapping[s
     method, rule = route.split(" ", 1)
     is_api = rule.startswith("/api/")
     client: FlaskClient = world.app.test_client() if is_api else world.browser(reader)
-    ids = {**world.ids, "reader": reader.email}
+    ids = {**world.ids, "reader": reader.email, "bearer": world.bearer(reader)}
     headers = {"Origin": ORIGIN, **_filled(ids, ask.headers)}
     if is_api:
         headers["Authorization"] = f"Bearer {world.key(reader)}"

@@ -21,10 +21,11 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import addons as core
 from app import api_keys, members, outgoing_webhooks, signing_in, work
 from app.installation import Installation
 from app.oidc import Identity
-from app.ports import CrmAdapter, CrmConnection
+from app.ports import AddonCall, CrmAdapter, CrmConnection
 from app.settings import Settings
 from app.store import addons, lookups, schema, sessions, teams
 from app.store.database import Database
@@ -91,6 +92,10 @@ class World:
         """Return the API key of a reader."""
         return self._keys[reader.email]
 
+    def bearer(self, reader: Reader) -> str:
+        """Return what the Outlook pane of a reader proves itself with."""
+        return core.begin_session(self.installation, "graph", AddonCall(f"user {reader.email}"))
+
     def admit(self, office: Office, email: str) -> None:
         """Sign a member in and give that member an API key."""
         client = self.app.test_client()
@@ -99,7 +104,8 @@ class World:
         self._browsers[email] = client
         with self.database.for_team(office.team_id) as connection:
             member_id = office.members[email].id
-            addons.add_user(connection, office.team_id, "gmail", f"user {email}", member_id, office.now)
+            for provider in ("gmail", "graph"):
+                addons.add_user(connection, office.team_id, provider, f"user {email}", member_id, office.now)
             _, self._keys[email] = api_keys.make(connection, office.acting(email), "program", may_write=True)
 
     def fingerprint(self, reader: Reader) -> dict[str, str]:
@@ -168,7 +174,7 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
     settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
     gmail = ObedientMail(originals=defaultdict(f"Subject: x\r\n\r\n{CANARY_WORDS}".encode))
-    mail: Any = {"gmail": gmail}
+    mail: Any = {"gmail": gmail, "graph": ObedientMail("graph")}
     installation = Installation(settings, database, box, offices[0].clock, mail, open_crm, webhooks=Target())
     return installation, application(installation)
 

@@ -16,9 +16,10 @@ carries `Prefer: IdType="ImmutableId"`, every part of a $batch as well.
 | POST, PATCH, DELETE /subscriptions, GET /subscriptions | pushes, to PUBLIC_BASE_URL/webhooks/graph for both kinds |
 
 Folders and messages are asked for in a $batch of 20 parts at most. Below GRAPH_LOGIN_URL msal asks
-/{tenant}/v2.0/.well-known/openid-configuration and the endpoints named there; consent of an administrator is asked for
-at /{tenant}/v2.0/adminconsent, and the keys of rich notifications are at /common/discovery/v2.0/keys. A simulator may
-be plain http: its endpoints are then asked over http whatever scheme they are named with.
+/{tenant}/v2.0/.well-known/openid-configuration and the endpoints named there; consent of an administrator is asked
+for at /{tenant}/v2.0/adminconsent, and the keys that sign rich notifications and the pane's tokens are at
+/common/discovery/v2.0/keys. A simulator may be plain http: its endpoints are then asked over http whatever scheme
+they are named with.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from app import api_keys, connecting
 from app.errors import AccessRevoked, Gone, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
 from app.model import Handshake, Member, Notification, ProviderMessage
-from app.ports import AddonCall, Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PushRequest
+from app.ports import AddonCall, Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PaneSignIn, PushRequest
 from app.settings import Settings
 from app.store import accounts, teams
 from app.store.database import Database
@@ -60,6 +60,11 @@ class ObedientMail:
     disconnected: list[tuple[str, dict[str, Any], bool]] = field(default_factory=list)
     originals: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by mailbox and id
     asked: list[tuple[str, str]] = field(default_factory=list)
+    pane_sign_in: PaneSignIn = field(
+        default_factory=lambda: PaneSignIn(
+            "client", "https://login.test/x", "api://client/x", "https://office.test/o.js"
+        )
+    )
 
     def read_push(self, request: PushRequest) -> list[Notification] | Handshake:
         self.seen.append(request)
@@ -79,6 +84,11 @@ class ObedientMail:
         if request.headers.get("authorization") != "Bearer good":
             raise NotificationForged
         return AddonCall(**json.loads(request.body))
+
+    def read_pane_token(self, token: str) -> AddonCall:
+        if self.fails_with is not None:
+            raise self.fails_with
+        raise NotificationForged
 
     def read_open_message(self, call: AddonCall) -> ProviderMessage | None:
         return None
