@@ -120,19 +120,33 @@ def listing(
     """
     own = _own(connection, member)
     found, record = _filter(connection, member, own, wanted, zone)
-    places = rows.page(connection, found, after, limit + 1)
+    places, counted = _page(connection, found, after, limit + 1)
     shown = places[:limit]
     listed = rows_of(connection, member, {place.conversation_id: place.at for place in shown}, locale)
     return Listing(
         rows=listed,
         end=shown[-1] if len(places) > limit else None,
-        counts=rows.counts(connection, found),
+        counts=counted,
         accounts=own,
         related=_related(connection, member, listed),
         record=record,
         newest=shown[0].at if shown else None,
         crm=crm.standing(connection),
     )
+
+
+def _page(
+    connection: sa.Connection, found: Filter, after: Place | None, limit: int
+) -> tuple[list[Place], Mapping[State, int]]:
+    """Return a page and the counts of what fits. Words are searched for once, unless more is found than is counted."""
+    if not found.words:
+        return rows.page(connection, found, after, limit), rows.counts(connection, found)
+    everything = rows.search(connection, found)
+    counted = dict.fromkeys(rows.STATES, 0) | Counter(state for _, state in everything)
+    if found.state and len(everything) == rows.MOST_FOUND:
+        return rows.page(connection, found, after, limit), counted
+    fits = (place for place, state in everything if found.state in (None, state))
+    return [place for place in fits if after is None or place.is_after(after)][:limit], counted
 
 
 def counts(

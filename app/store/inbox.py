@@ -7,6 +7,7 @@ scenarios compare the entries with the rows they come from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -112,9 +113,13 @@ _COUNT = """
       ) AS held LIMIT :most
     ) AS e GROUP BY e.state
 """
-_COUNT_FOUND = """
-    SELECT x.state, count(DISTINCT x.conversation_id) AS n FROM ({found}) AS f
-    JOIN inbox_entry x ON x.conversation_id = f.conversation_id AND x.account_id = ANY(:accounts) GROUP BY x.state
+# LATERAL with a limit: a join would be made by reading every entry of the team.
+_FOUND_STATES = """
+    SELECT f.conversation_id, f.at, x.state FROM ({found}) AS f
+    CROSS JOIN LATERAL (
+      SELECT i.state FROM inbox_entry i
+      WHERE i.conversation_id = f.conversation_id AND i.account_id = ANY(:accounts) LIMIT 1
+    ) AS x ORDER BY f.at DESC, f.conversation_id DESC
 """
 
 
@@ -221,8 +226,8 @@ def counts(connection: sa.Connection, wanted: Filter) -> dict[State, int]:
         return found
     where = _times(wanted)
     if wanted.words:
-        query = _COUNT_FOUND.format(found=_FOUND.format(where=where + (_RELATED if wanted.record else "")))
-    elif wanted.record:
+        return found | Counter(state for _, state in search(connection, wanted))
+    if wanted.record:
         query = f"SELECT state, count(*) AS n FROM ({_OF_RECORD.format(where=where)}) AS r GROUP BY state"
     else:
         query = _COUNT.format(where=where)
@@ -242,6 +247,15 @@ def _listed(wanted: Filter, side: Literal["", "<", ">"]) -> str:
         return _OF_RECORD.format(where=where + of_state)
     once = _ONCE if len(wanted.account_ids) > 1 else ""
     return _PAGE.format(where=of_state + where, once=once, order="ASC" if side == ">" else "DESC")
+
+
+def search(connection: sa.Connection, wanted: Filter) -> list[tuple[Place, State]]:
+    """Return all that is found by words, whatever the filter's own state, newest mail first: at most MOST_FOUND."""
+    if not wanted.account_ids:
+        return []
+    found = _FOUND.format(where=_times(wanted) + (_RELATED if wanted.record else ""))
+    rows = connection.execute(sa.text(_FOUND_STATES.format(found=found)), {**_given(wanted), "state": None})
+    return [(Place(row.at, row.conversation_id), row.state) for row in rows]
 
 
 def _times(wanted: Filter) -> str:
