@@ -456,6 +456,15 @@ class SimulatedAddonHost(Protocol):
         ...
 
 
+@runtime_checkable
+class SimulatedPaneHost(Protocol):
+    """What a SimulatedMail offers besides when it frames a page of ours beside its messages, in a browser."""
+
+    def show_pane(self, url: str) -> str:
+        """Frame the page at this URL; return the address of the page where to see it."""
+        ...
+
+
 # --- CRM: outbound ---
 
 

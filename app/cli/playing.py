@@ -58,6 +58,8 @@ def _stay(document: dict[str, Any], report: Report, stage: Stage) -> None:
     click.echo(f"Open the inbox, once and within ten minutes: {stage.sign_in_link()}", err=True)
     if page := stage.addon_page():
         click.echo(f"See the Gmail add-on beside a message: {page}", err=True)
+    if page := stage.pane_page():
+        click.echo(f"See the Outlook pane beside a message: {page}", err=True)
     click.echo(
         f"Smart BCC: mail from {next(iter(stage.members))} to {stage.smart_bcc_address()}, "
         f"by SMTP on 127.0.0.1 port {stage.mail_port}, appears there as well.",

@@ -24,7 +24,7 @@ from app import connecting, explain, jobs, manifest, registry, signing_in, smart
 from app.bootstrap import Worker, create_app, create_mail_server, open_installation
 from app.errors import SettingsError, ThreadlinkError
 from app.model import ItemRef
-from app.ports import CrmRecords, SimulatedAddonHost, SimulatedCrm, SimulatedMail
+from app.ports import CrmRecords, SimulatedAddonHost, SimulatedCrm, SimulatedMail, SimulatedPaneHost
 from app.scenario import model as scenes
 from app.serving import listening_locally, serve_locally
 from app.settings import Settings, load_settings
@@ -153,6 +153,11 @@ class Stage:
         """Return where a browser shows the messages of the simulated Gmail with our cards beside them."""
         gmail = self.simulators.get("gmail")
         return gmail.show_addon(manifest.gmail(self.url)) if isinstance(gmail, SimulatedAddonHost) else None
+
+    def pane_page(self) -> str | None:
+        """Return where a browser shows the messages of the simulated Outlook with our pane beside them."""
+        outlook = self.simulators.get("graph")
+        return outlook.show_pane(manifest.Site(self.url).pane_url) if isinstance(outlook, SimulatedPaneHost) else None
 
     def smart_bcc_address(self) -> str:
         """Return the Smart BCC address of the first member."""
@@ -415,9 +420,9 @@ class Stage:
 
 def _settings(data_dir: Path, url: str, environ: Mapping[str, str]) -> Settings:
     """Return the settings of a demo: nothing of the machine's own installation is read."""
-    signing_in = {name: value for name, value in environ.items() if name.startswith("SIGN_IN_")}
+    of_vendors = {name: environ[name] for name in environ if name.startswith(("SIGN_IN_", "THREADLINK_PANE_"))}
     return load_settings(
-        **signing_in,
+        **of_vendors,
         database_url="",
         data_dir=data_dir,
         encryption_keys=(),

@@ -107,6 +107,11 @@
     else if (event.detail.xhr.status < 300) tell("");
   });
 
+  // Not `autofocus`: browsers do not let a frame of another address take the focus by itself.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    event.detail.target.querySelector("[data-focus]")?.focus();
+  });
+
   document.addEventListener("htmx:responseError", (event) => {
     const { detail } = event;
     if (isLate(detail)) return;

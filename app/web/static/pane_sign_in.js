@@ -5,6 +5,7 @@
 (() => {
   const registration = document.body.dataset;
   let client = null; // msal, as Outlook's broker
+  let kept = ""; // what the window brought, while it lasts: a window every ten minutes is too much
 
   function isNested() {
     return Office.context.requirements.isSetSupported("NestedAppAuth", "1.1");
@@ -46,9 +47,15 @@
     });
   }
 
+  function endsAt(token) {
+    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(claims)).exp * 1000;
+  }
+
   window.threadlinkToken = async (mayAsk) => {
     if (isNested()) return nested(mayAsk);
-    if (!mayAsk) throw new Error("a window must be asked for");
-    return inWindow();
+    if (mayAsk) kept = await inWindow();
+    else if (!kept || endsAt(kept) < Date.now()) throw new Error("a window must be asked for");
+    return kept;
   };
 })();

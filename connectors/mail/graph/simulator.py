@@ -20,6 +20,8 @@ from connectors.mail.graph.simulator_client import CLIENT_ID, CLIENT_SECRET, Cli
 from connectors.mail.graph.simulator_faults import AT_ONCE, FAULTS
 from connectors.mail.graph.simulator_login import TENANT_ID, Login, LoginRefusedError
 from connectors.mail.graph.simulator_mailbox import SimulatedMailbox, newest
+from connectors.mail.graph.simulator_outlook import OFFICE_JS, SCRIPT_PATH, SimulatedOutlook
+from connectors.mail.graph.simulator_outlook import PATH as OUTLOOK_PATH
 from connectors.mail.graph.simulator_replies import REQUEST_ID, error_reply
 from connectors.mail.graph.simulator_subscriptions import Subscriptions
 from connectors.simulated_faults import Faults
@@ -40,6 +42,7 @@ class GraphSimulator:
         self._mailboxes: dict[str, SimulatedMailbox] = {}
         self._faults = Faults("mailbox")
         self._lock = threading.RLock()
+        self._outlook: SimulatedOutlook | None = None
         self._pushes = PushDelivery(lambda _url: {})
 
     # --- life ---
@@ -58,6 +61,8 @@ class GraphSimulator:
             "GRAPH_CLIENT_SECRET": CLIENT_SECRET,
             "GRAPH_API_URL": f"{self._server.url}{VERSION}",
             "GRAPH_LOGIN_URL": self._server.url,
+            "GRAPH_OFFICE_JS_URL": f"{self._server.url}{SCRIPT_PATH}",
+            "THREADLINK_PANE_ANCESTORS": self._server.url,
             "SIGN_IN_MICROSOFT_CLIENT_ID": CLIENT_ID,
             "SIGN_IN_MICROSOFT_CLIENT_SECRET": CLIENT_SECRET,
             "SIGN_IN_MICROSOFT_METADATA_URL": f"{self._server.url}/sign-in/organizations",
@@ -67,6 +72,11 @@ class GraphSimulator:
         """Stop serving and pushing."""
         self._pushes.stop()
         self._server.stop()
+
+    def show_pane(self, url: str) -> str:
+        """Frame the pane at this URL beside all messages; return the page where to see it."""
+        self._outlook = SimulatedOutlook(self._mailboxes, url, self.pane_token)
+        return f"{self._server.url}{OUTLOOK_PATH}"
 
     def push_to(self, url: str) -> None:
         """Send pushes, and what asks whether an address answers, to this URL from now on."""
@@ -239,6 +249,10 @@ class GraphSimulator:
     def _answer(self, call: Call) -> Reply:
         if call.path.startswith(f"{VERSION}/"):
             return self.api.answer(call)
+        if call.path == SCRIPT_PATH:
+            return Reply(200, OFFICE_JS.encode(), "text/javascript; charset=UTF-8")
+        if self._outlook is not None and call.path.startswith(OUTLOOK_PATH):
+            return self._outlook.answer(call)
         tenant, _, rest = call.path.strip("/").partition("/")
         if tenant == "sign-in":  # the same document for a client that, unlike msal, asks an http address over http
             return json_reply(self.login.metadata(self._server.url, rest, scheme="http"))

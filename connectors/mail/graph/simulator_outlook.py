@@ -1,0 +1,213 @@
+"""Outlook on the web, as far as a task pane needs it: mailboxes, an open message, and our page framed beside it.
+
+The pane runs as it does in Outlook, in a frame of another address and behind its own policies; what is replaced is
+Microsoft's script, which here asks the page around the frame which message is open. Part of the simulator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from connectors.mail.graph.simulator_mailbox import SimulatedMailbox, SimulatedMessage
+from connectors.mail.graph.simulator_view import conversation_id
+from connectors.simulated_http import Call, Reply
+
+PATH = "/owa"
+SCRIPT_PATH = "/office.js"
+LOCALES = {"en": "en-US", "tr": "tr-TR"}
+THEMES = {
+    "light": {"bodyBackgroundColor": "#ffffff", "bodyForegroundColor": "#242424"},
+    "dark": {"bodyBackgroundColor": "#292929", "bodyForegroundColor": "#ffffff"},
+}
+MOST_LISTED = 100
+
+# Stands in for Microsoft's script: learn.microsoft.com/javascript/api/office
+OFFICE_JS = """
+"use strict";
+(() => {
+  const handlers = {};
+  const told = {};
+  const succeeded = "succeeded";
+  const has = { Mailbox: 1.13 };
+  let selected = [];
+  let ready;
+  const begun = new Promise((resolve) => (ready = resolve));
+  const fire = (type, event) => (handlers[type] ?? []).forEach((handler) => handler(event));
+  const mailbox = {
+    item: null,
+    userProfile: { emailAddress: "" },
+    addHandlerAsync: (type, handler) => (handlers[type] ??= []).push(handler),
+    convertToRestId: (id) => id.replaceAll("/", "-").replaceAll("+", "_"),
+    getSelectedItemsAsync: (done) => done({ status: succeeded, value: selected }),
+  };
+  const context = {
+    mailbox,
+    requirements: { isSetSupported: (name, version) => has[name] >= Number(version) },
+    ui: {
+      displayDialogAsync: (_url, _options, opened) =>
+        opened({
+          status: succeeded,
+          value: {
+            close: () => {},
+            addEventHandler: (type, handler) => {
+              if (type !== "dialogMessageReceived") return;
+              told.token = (token) => handler({ message: JSON.stringify({ token }) });
+              parent.postMessage({ ask: "token" }, "*");
+            },
+          },
+        }),
+    },
+  };
+  addEventListener("message", ({ source, data }) => {
+    if (source !== parent) return;
+    if ("token" in data) told.token(data.token);
+    if ("state" in data) {
+      const { item, address, language, theme, nested } = data.state;
+      mailbox.item = item;
+      mailbox.userProfile.emailAddress = address;
+      Object.assign(context, { displayLanguage: language, officeTheme: theme });
+      if (nested) has.NestedAppAuth = 1.1;
+      ready({ host: "Outlook", platform: "OfficeOnline" });
+    }
+    if ("item" in data) {
+      mailbox.item = data.item;
+      fire("olkItemSelectedChanged", {});
+    }
+    if ("selected" in data) {
+      selected = data.selected;
+      fire("olkSelectedItemsChanged", {});
+    }
+  });
+  window.Office = {
+    context,
+    onReady: (then) => begun.then(then),
+    AsyncResultStatus: { Succeeded: succeeded },
+    EventType: {
+      ItemChanged: "olkItemSelectedChanged",
+      SelectedItemsChanged: "olkSelectedItemsChanged",
+      DialogMessageReceived: "dialogMessageReceived",
+      DialogEventReceived: "dialogEventReceived",
+    },
+    MailboxEnums: { RestVersion: { v2_0: "v2.0" } },
+  };
+  // As Microsoft's does: a page that may be framed must not lean on it.
+  history.pushState = history.replaceState = null;
+  parent.postMessage({ ask: "state" }, "*");
+})();
+"""
+
+_PAGE_SCRIPT = """
+const shown = JSON.parse(document.getElementById("mails").textContent);
+const pane = document.querySelector("iframe");
+const tell = (what) => pane.contentWindow.postMessage(what, "*");
+const open = (item) => { shown.state.item = item; tell({ item }); };
+addEventListener("message", async ({ source, data }) => {
+  if (source !== pane.contentWindow) return;
+  if (data.ask === "state") tell({ state: shown.state });
+  if (data.ask === "token") tell({ token: await (await fetch(shown.token)).text() });
+});
+for (const button of document.querySelectorAll("button[data-mail]")) button.addEventListener("click", () => {
+  document.querySelector("[aria-current]")?.removeAttribute("aria-current");
+  if (button.dataset.mail) button.setAttribute("aria-current", "true");
+  open(shown.items[button.dataset.mail] ?? null);
+});
+document.getElementById("all").addEventListener("click", () => tell({ selected: Object.values(shown.items) }));
+"""
+
+_STYLE = """
+* { box-sizing: border-box; }
+body { margin: 0; font: 14px/20px "Segoe UI", system-ui, sans-serif; color: #242424; background: #f5f5f5; }
+header { padding: 8px 16px; color: #fff; background: #0f6cbd; } header a { color: inherit; }
+main { display: flex; gap: 8px; padding: 8px; height: calc(100vh - 36px); }
+.list { flex: 1; overflow: auto; background: #fff; border: 1px solid #e0e0e0; }
+.list a, .list button { display: block; width: 100%; padding: 8px 12px; border: 0; border-bottom: 1px solid #eee;
+  font: inherit; text-align: left; color: inherit; background: none; cursor: pointer; }
+.list [aria-current] { background: #ebf3fc; }
+iframe { flex: none; width: 320px; height: 100%; border: 1px solid #e0e0e0; background: #fff; }
+"""
+
+
+class SimulatedOutlook:
+    """Pages of a simulated Outlook on the web with our pane beside its messages."""
+
+    def __init__(self, mailboxes: Mapping[str, SimulatedMailbox], pane_url: str, token: Callable[[str], str]) -> None:
+        self._mailboxes = mailboxes
+        self._pane_url = pane_url
+        self._token = token
+
+    def answer(self, call: Call) -> Reply:
+        """Answer a request below /owa."""
+        _, _, address, rest = [*call.path.split("/", 3), "", ""][:4]
+        mailbox = self._mailboxes.get(address)
+        if mailbox is None:
+            return _page("Simulated Outlook", _accounts(self._mailboxes))
+        if rest == "token":
+            text = self._token(address).encode()
+            return Reply(200, text, "text/plain", {"Access-Control-Allow-Origin": "*"})
+        locale = call.one("hl") if call.one("hl") in LOCALES else "en"
+        theme = call.one("theme") if call.one("theme") in THEMES else "light"
+        return self._opened(mailbox, locale, theme, is_nested=call.one("nested") == "1")
+
+    def _opened(self, mailbox: SimulatedMailbox, locale: str, theme: str, *, is_nested: bool) -> Reply:
+        listed = sorted(mailbox.messages.values(), key=lambda each: each.at, reverse=True)[:MOST_LISTED]
+        state = {
+            "item": None,
+            "address": mailbox.address,
+            "language": LOCALES[locale],
+            "theme": THEMES[theme],
+            "nested": is_nested,
+        }
+        shown = {
+            "state": state,
+            "items": {each.id: _item(mailbox, each) for each in listed},
+            "token": f"{PATH}/{quote(mailbox.address)}/token",
+        }
+        rows = "".join(
+            f'<button data-mail="{escape(each.id)}"><b>{escape(_sender(each)["name"])}</b><br>'
+            f"{escape(each.mail.subject)}</button>"
+            for each in listed
+        )
+        tools = '<button data-mail="">Close the message</button><button id="all">Select all</button>'
+        data = json.dumps(shown).replace("<", "\\u003c")
+        frame = f'<iframe src="{escape(self._pane_url)}" title="threadlink"></iframe>'
+        script = f'<script type="application/json" id="mails">{data}</script><script>{_PAGE_SCRIPT}</script>'
+        return _page(mailbox.address, f'<div class="list">{rows}{tools}</div>{frame}{script}')
+
+
+def _item(mailbox: SimulatedMailbox, message: SimulatedMessage) -> dict[str, Any]:
+    """Return a message as Office.js shows one that is read; conversation ids are Exchange's own, with other signs."""
+    mail = message.mail
+    return {
+        "itemId": message.default_id,
+        "internetMessageId": mail.internet_id,
+        "conversationId": conversation_id(mailbox, message).replace("-", "/").replace("_", "+"),
+        "subject": mail.subject,
+        "from": {"emailAddress": _sender(message)["address"], "displayName": _sender(message)["name"]},
+    }
+
+
+def _sender(message: SimulatedMessage) -> Mapping[str, str]:
+    named: list[dict[str, Any]] = message.mail.recipients("From")
+    return named[0]["emailAddress"] if named else {"name": "", "address": ""}
+
+
+def _accounts(mailboxes: Mapping[str, SimulatedMailbox]) -> str:
+    links = "".join(
+        f'<a href="{PATH}/{quote(address)}?hl={locale}&amp;theme={theme}">{escape(address)} · {locale} · {theme}</a>'
+        for address in sorted(mailboxes)
+        for locale in LOCALES
+        for theme in THEMES
+    )
+    return f'<div class="list">{links}</div>'
+
+
+def _page(title: str, body: str) -> Reply:
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    looks = f'<link rel="icon" href="data:,"><style>{_STYLE}</style>'
+    top = f'<header><a href="{PATH}">Simulated Outlook</a></header>'
+    page = f'<!doctype html><html lang="en">{head}{looks}{top}<main>{body}</main></html>'
+    return Reply(200, page.encode(), "text/html; charset=UTF-8")

@@ -1,0 +1,175 @@
+"""The Outlook pane in a browser: framed by a simulated Outlook, Microsoft's script replaced by that Outlook's own.
+
+Pictures lie in tmp_path for whoever wants to look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, FrameLocator, Page, Route, expect
+
+from app.demo.stage import Stage
+from connectors.mail.graph.simulator import GraphSimulator
+from tests.e2e.conftest import NewPage
+
+pytestmark = pytest.mark.addon
+
+CAN = "can@northwind.test"
+MAILS = (
+    ("o1", "Bea Lindqvist <bea@acme.test>", "Prices once more"),
+    ("o2", "Tom Okafor <tom@brightwater.test>", "Which lamps"),
+    ("o3", "Sam <sam@elsewhere.test>", "<b>Hello</b> there"),
+    ("o4", "Lea <lea@elsewhere.test>", "Parking"),
+)
+# Outlook's own sign-in: msal asks the program around the pane, which here is the simulator.
+NESTED_SIGN_IN = """
+window.msal = { createNestablePublicClientApplication: async ({ auth }) => ({
+  acquireTokenSilent: async ({ loginHint }) => ({
+    accessToken: await (await fetch(`${new URL(auth.authority).origin}/owa/${loginHint}/token`)).text(),
+  }),
+}) };
+"""
+
+
+@pytest.fixture(scope="module")
+def outlook(stage: Stage) -> str:
+    """Deliver mail to Can, whose mailbox is Microsoft's; return where it is read."""
+    simulator = cast("GraphSimulator", stage.simulators["graph"])
+    for key, sender, subject in MAILS:
+        head = f"From: {sender}\r\nTo: {CAN}\r\nSubject: {subject}\r\nMessage-ID: <{key}@x.test>\r\n"
+        simulator.deliver(CAN, f"{head}\r\nText.\r\n".encode(), at=stage.clock.now())
+    stage.settle()
+    return f"{stage.pane_page()}/{CAN}"
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Iterator[Page]:
+    """Open a browser whose Outlook signs people in by itself."""
+    made = new_page(width=760)
+    sign_in_through_outlook(made)
+    yield made
+    made.unroute_all(behavior="ignoreErrors")
+
+
+def sign_in_through_outlook(page: Page) -> None:
+    page.route(
+        "**/vendor/msal-browser.min.js",
+        lambda route: route.fulfill(body=NESTED_SIGN_IN, content_type="text/javascript"),
+    )
+
+
+def pane_of(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def open_mail(page: Page, subject: str) -> FrameLocator:
+    page.get_by_role("button", name=subject).click()
+    return pane_of(page)
+
+
+def check(page: Page) -> None:
+    """Hold what the pane shows to axe and to 320 pixels."""
+    frame = page.frames[1]
+    found = Axe().run(cast("Page", frame))
+    assert found.violations_count == 0, found.generate_report()
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth && innerWidth <= 320")
+
+
+def test_the_pane_follows_the_open_message(page: Page, outlook: str, tmp_path: Path) -> None:
+    page.goto(f"{outlook}?nested=1")
+    expect(pane_of(page).get_by_role("heading", name="Open a message")).to_be_visible()
+    pane = open_mail(page, "Prices once more")
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    expect(pane.get_by_text("Linked: the only open item of Bea Lindqvist.")).to_be_visible()
+    check(page)
+    page.screenshot(path=tmp_path / "linked.png")
+    pane.get_by_role("button", name="Unlink").click()
+    expect(pane.get_by_text("Take the link to “Acme rollout” off")).to_be_visible()
+    expect(pane.locator(".ask").get_by_role("button", name="Unlink")).to_be_focused()
+    check(page)
+    pane.get_by_role("button", name="Keep it").click()
+    pane.get_by_label("Deal, lead or project").fill("isik")
+    pane.get_by_role("button", name="Find").click()
+    pane.get_by_role("button", name="Change: Riverside ışık spa").click()
+    expect(pane.get_by_text("linked to “Acme rollout”. Link it to “Riverside ışık spa” instead?")).to_be_visible()
+    page.screenshot(path=tmp_path / "move.png")
+    pane = open_mail(page, "<b>Hello</b> there")
+    expect(pane.get_by_text("<b>Hello</b> there")).to_be_visible()  # as text
+    pane.get_by_role("button", name="New lead").click()
+    expect(pane.get_by_label("Title")).to_have_value("<b>Hello</b> there")
+    check(page)
+    page.screenshot(path=tmp_path / "create.png")
+    page.get_by_role("button", name="Close the message").click()
+    expect(pane.get_by_role("heading", name="Open a message")).to_be_visible()
+    page.get_by_role("button", name="Select all").click()
+    expect(pane.get_by_role("heading", name="Link 5 conversations to one item.")).to_be_visible()
+    check(page)
+    page.screenshot(path=tmp_path / "many.png")
+
+
+def test_the_pane_speaks_turkish_and_is_dark_as_outlook_is(page: Page, outlook: str, tmp_path: Path) -> None:
+    page.goto(f"{outlook}?nested=1&hl=tr&theme=dark")
+    pane = open_mail(page, "Which lamps")
+    expect(pane.get_by_role("heading", name="Bağlı değil")).to_be_visible()
+    expect(pane.locator("html")).to_have_attribute("lang", "tr")
+    expect(pane.get_by_role("button", name="Yenile")).to_be_visible()
+    expect(pane.locator("body")).to_have_css("background-color", "rgb(41, 41, 41)")
+    check(page)
+    page.screenshot(path=tmp_path / "dark.png")
+
+
+def test_an_answer_for_an_earlier_message_is_not_shown(page: Page, outlook: str) -> None:
+    held: list[Route] = []
+    page.route("**/outlook/dismiss", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls
+    page.goto(f"{outlook}?nested=1")
+    pane = open_mail(page, "Parking")
+    pane.get_by_role("button", name="Not about any item").click()
+    pane = open_mail(page, "Prices once more")
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    with page.expect_response("**/outlook/dismiss") as late:
+        held[0].continue_()
+    assert "Parking" in late.value.text()
+    page.wait_for_timeout(200)
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    expect(pane.get_by_text("Parking")).to_have_count(0)
+
+
+def test_an_ended_session_is_renewed_without_a_word(browser: Browser, outlook: str, stage: Stage) -> None:
+    page = browser.new_page()  # not new_page(): the browser itself logs the 401 that the script answers
+    sign_in_through_outlook(page)
+    begun: list[int] = []
+    page.on("response", lambda each: begun.append(each.status) if "/outlook/session" in each.url else None)
+    page.goto(f"{outlook}?nested=1")
+    pane = open_mail(page, "Which lamps")
+    expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
+    stage.clock.advance(stage.clock.now() + timedelta(minutes=11))
+    with page.expect_response(lambda each: each.url.endswith("/outlook/item") and each.status == 401):
+        open_mail(page, "Prices once more")
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    assert begun == [200, 200]
+    page.close()
+
+
+def test_without_outlooks_sign_in_a_window_is_asked_for(new_page: NewPage, outlook: str) -> None:
+    page = new_page(width=760)
+    page.goto(outlook)
+    pane = open_mail(page, "Prices once more")
+    pane.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    open_mail(page, "Which lamps")
+    expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
+
+
+def test_a_blocked_script_of_outlook_is_said(new_page: NewPage, outlook: str) -> None:
+    page = new_page(width=760)
+    page.route("**/office.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.goto(outlook)
+    expect(pane_of(page).get_by_role("heading", name=re.compile("Outlook does not answer"))).to_be_visible()
+    check(page)
