@@ -362,6 +362,22 @@ REFUSALS: dict[str, Text] = {
         "new Idempotency-Key.",
         "Aynı istek sürüyor veya sonucu bilinmiyor. Yeni bir Idempotency-Key ile yinelemeden önce CRM'ye bakın.",
     ),
+    "smart_bcc_off": Text(
+        "This installation takes no mail by itself. Ask who operates it for a mail domain.",
+        "Bu kurulum kendisi e-posta almıyor. İşletenden bir e-posta alan adı isteyin.",
+    ),
+    "no_outgoing_mail": Text(
+        "This installation sends no mail, so other addresses cannot be verified. Ask who operates it.",
+        "Bu kurulum e-posta göndermediği için başka adresler doğrulanamıyor. İşletene sorun.",
+    ),
+    "asked_today": Text(
+        "A letter went to {address} within the last day. Try again tomorrow.",
+        "{address} adresine son bir gün içinde mesaj gönderildi. Yarın yeniden deneyin.",
+    ),
+    "too_many_addresses": Text(
+        "A member may have {n} addresses. Remove one first.",
+        "Bir üyenin en fazla {n} adresi olabilir. Önce birini kaldırın.",
+    ),
     "panel_not_proven": Text(
         "The CRM did not prove who opened this panel. Reload its page; if that does not help, tell an administrator.",
         "CRM, bu paneli kimin açtığını kanıtlamadı. Sayfasını yenileyin; olmazsa bir yöneticiye bildirin.",
