@@ -7,7 +7,7 @@ what the add-on's call brought; of its headers only what is stored under the sam
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -48,6 +48,7 @@ class Crm:
     is_in_trouble: bool = False  # it did not answer last time: what is shown may be old
     makes_persons: bool = False
     kinds: tuple[ItemKind, ...] = ()  # of items it can make
+    missing: Mapping[str, str] = field(default_factory=dict)  # a sentence for what it cannot do
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def open_item(
         sender = normalize(item.sender) or ""
         named = {sender: item.sender_name} if sender and not is_ours(sender, accounts.ours(connection)) else {}
         people = _people(connection, signed.member, named)
-        return Beside(None, people, _crm(installation, connection), account_id is not None, item.subject)
+        return Beside(None, people, crm_of(installation, connection), account_id is not None, item.subject)
 
 
 def own_conversations(connection: sa.Connection, member: Member, message_ids: Sequence[str]) -> list[int]:
@@ -152,15 +153,16 @@ def people_of(connection: sa.Connection, seen: Seen) -> tuple[Counterpart, ...]:
 # --- making what is missing in the CRM ---
 
 
-def make_person(installation: Installation, acting: Acting, public_id: str, address: str) -> bool:
+def make_person(installation: Installation, acting: Acting, public_id: str, address: str, *, called: str = "") -> bool:
     """Make a counterpart of a conversation a person of the CRM; False when this choice was made before.
 
-    Raises NotFound, NotAllowed (not_owner), and what creating.create_person() does.
+    It is called as the headers say, or as somebody chose. Raises NotFound, NotAllowed (not_owner), and what
+    creating.create_person() does.
     """
     name = _chosen(installation, acting, public_id, "create_person", address)
     if name is None:
         return False
-    creating.create_person(installation, acting, name or address, [address])
+    creating.create_person(installation, acting, called or name or address, [address])
     return True
 
 
@@ -228,7 +230,7 @@ def _told(installation: Installation, connection: sa.Connection, seen: Seen, loc
         made_by=maker.name if maker else "",
         suggestions=tuple(each for each in suggested if link is None or each.ref != link.ref),
     )
-    return Beside(told, people_of(connection, seen), _crm(installation, connection), is_connected=True)
+    return Beside(told, people_of(connection, seen), crm_of(installation, connection), is_connected=True)
 
 
 def _not_stored(
@@ -242,7 +244,7 @@ def _not_stored(
 ) -> Beside:
     """Tell what the headers of a message say that no mailbox of the member's brought."""
     if delivered is None:
-        return Beside(None, (), _crm(installation, connection), is_connected)
+        return Beside(None, (), crm_of(installation, connection), is_connected)
     ours = accounts.ours(connection)
     message = headers.read(delivered, account_id=NOBODYS, ours=ours, authserv_id=None)
     same = addons.conversations_of_message(connection, message.mid_hash, message.fingerprint)
@@ -255,7 +257,7 @@ def _not_stored(
         if person.role != "reply_to" and not is_ours(person.address, ours)
     }
     people = _people(connection, signed.member, named)
-    return Beside(None, people, _crm(installation, connection), is_connected, message.subject)
+    return Beside(None, people, crm_of(installation, connection), is_connected, message.subject)
 
 
 def _authors_first(message: Message) -> list[Any]:
@@ -275,7 +277,8 @@ def _people(connection: sa.Connection, member: Member, named: Mapping[str, str])
     return tuple(Counterpart(address, named[address], known.get(keys[address])) for address in shown)
 
 
-def _crm(installation: Installation, connection: sa.Connection) -> Crm:
+def crm_of(installation: Installation, connection: sa.Connection) -> Crm:
+    """Return what can be made in the team's CRM, which is not asked."""
     rows = [row for row in crm.connections(connection) if row.state != "disconnected"]
     if not rows:
         return Crm()
@@ -286,4 +289,5 @@ def _crm(installation: Installation, connection: sa.Connection) -> Crm:
         is_in_trouble=rows[-1].state == "trouble",
         makes_persons=can.create_person,
         kinds=tuple(kind for kind in kinds if can.create_item and kind in can.kinds),
+        missing=can.missing,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 from uuid import UUID
 
@@ -10,8 +11,8 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from app import beside, inbox, links
 from app import conversation as core
-from app import inbox, links
 from app.acting import NOBODYS, Acting
 from app.errors import InvalidRequest, NotFound
 from app.inbox import Wanted
@@ -19,6 +20,7 @@ from app.installation import Installation
 from app.model import Level
 from app.ports import OriginalMail
 from app.store import conversations, crm
+from app.web import making
 from app.web.choosing import act, found_items, named_item, reading
 from app.web.inbox_filter import carried, link_of, query_of, wanted_in
 from app.web.member_page import member_page, uuid_of
@@ -35,41 +37,15 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     _add_reading(pages, installation, browser)
     _add_choices(pages, installation, browser)
     _add_repairs(pages, installation, browser)
+    making.add(pages, installation, browser, partial(_page, installation))
     return pages
 
 
 def _add_reading(pages: Blueprint, installation: Installation, browser: Browser) -> None:
-    kept = frozenset(name for name, connector in installation.mail.items() if _keeps_originals(connector))
-
     @pages.get("/conversations/<uuid:conversation>")
     @browser.members_only
     def show_conversation(conversation: UUID) -> Response:
-        asked = wanted_in(request.args.get("view", ""))
-        with reading(installation) as connection:
-            hits = found_items(connection)
-            refs = [hit.ref for hit in hits or ()]
-            now = installation.clock.now()
-            shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
-            if shown is None:
-                raise NotFound
-            beside = inbox.neighbours(connection, shown.seen, asked, who().zone)
-        original = uuid_of(request.args.get("original", ""))
-        page = member_page(
-            "conversation.html",
-            shown=shown,
-            hits=hits,
-            original=original,
-            kept=kept,
-            mailbox_name=mailbox_name,
-            levels=LEVELS,
-            beside=beside,
-            list=link_of(asked),
-            **_within(asked),
-        )
-        if original:
-            frame = f"{installation.settings.public_base_url}/conversations/{conversation}/messages/{original}/original"
-            page.headers["Content-Security-Policy"] = policy(frames=frame)
-        return page
+        return _page(installation, conversation)
 
     @pages.get("/conversations/<uuid:conversation>/move")
     @browser.members_only
@@ -136,6 +112,42 @@ def _add_repairs(pages: Blueprint, installation: Installation, browser: Browser)
             links.part(connection, acting, _id(connection, conversation), uuid_of(request.form.get("merged", "")))
 
         return act(installation, "parted", work)
+
+
+def _page(installation: Installation, conversation: UUID, trouble: str = "") -> Response:
+    """Show a conversation, with what went wrong when something was asked for on its page. Raises NotFound."""
+    asked = wanted_in(request.values.get("view", ""))
+    with reading(installation) as connection:
+        hits = found_items(connection)
+        refs = [hit.ref for hit in hits or ()]
+        now = installation.clock.now()
+        shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
+        if shown is None:
+            raise NotFound
+        neighbours = inbox.neighbours(connection, shown.seen, asked, who().zone)
+        crm_can = beside.crm_of(installation, connection)
+    original = uuid_of(request.args.get("original", ""))
+    page = member_page(
+        "conversation.html",
+        here=f"/conversations/{conversation}",
+        shown=shown,
+        hits=hits,
+        original=original,
+        kept=frozenset(name for name, connector in installation.mail.items() if _keeps_originals(connector)),
+        mailbox_name=mailbox_name,
+        levels=LEVELS,
+        neighbours=neighbours,
+        list=link_of(asked),
+        crm_can=crm_can,
+        counterparts=beside.counterparts(shown.seen),
+        once=making.choice(installation, conversation),
+        trouble=trouble,
+        **_within(asked),
+    )
+    if original:
+        frame = f"{installation.settings.public_base_url}/conversations/{conversation}/messages/{original}/original"
+        page.headers["Content-Security-Policy"] = policy(frames=frame)
+    return page
 
 
 def _within(asked: Wanted) -> dict[str, str]:

@@ -34,11 +34,11 @@ def member_page(template: str, **shown: object) -> Response:
     """Render a page for who is signed in, with what the last choice did."""
     signed = who()
     shown.setdefault("told", _told(signed))
+    shown.setdefault("here", _here())
     return page_of(
         template,
         signed.locale,
         signed=signed,
-        here=_here(),
         troubles=_troubles(),
         query=request.args.get("q", "")[:LONGEST_QUERY],
         sentence=lambda code, **params: sentence(code, params, signed.locale),

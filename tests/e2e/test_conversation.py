@@ -150,3 +150,27 @@ def test_a_link_is_moved_after_both_items_are_named_and_taken_back_from_the_hist
     page.get_by_label("Others who see the item may read").select_option("metadata")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("What others may read is changed.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_next_one_is_a_key_away_and_what_is_missing_in_the_crm_is_made_here(new_page: NewPage, scheme: str) -> None:
+    page = new_page(1280, scheme)
+    page.goto("/inbox?state=unlinked")
+    page.get_by_role("link", name="Ten minutes").click()
+    page.wait_for_url("**/conversations/*")
+    first = page.url
+    page.keyboard.press("k")
+    page.wait_for_url(lambda url: url != first)
+    expect(page.locator("h1")).to_have_text("Lunch")
+    expect(page.locator(".neighbours a[rel=prev]")).to_have_count(0)
+    page.keyboard.press("j")
+    expect(page).to_have_url(first)
+    page.get_by_role("link", name="Create person", exact=True).click()
+    expect(page.get_by_label("Name")).to_have_value("stranger@elsewhere.test")
+    page.get_by_text("Create a new item").click()
+    expect(page.get_by_label("Title")).to_have_value("<b>Ten minutes</b> of your time?")
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()

@@ -141,6 +141,12 @@ ROUTES: Mapping[str, Ask] = {
     "POST /conversations/<uuid:conversation>/part": Ask(
         "/conversations/{conversation}/part", form={"merged": "{linked}"}
     ),
+    "POST /conversations/<uuid:conversation>/create-person": Ask(
+        "/conversations/{conversation}/create-person", form={"address": "cem@kum.test", "name": "Cem"}
+    ),
+    "POST /conversations/<uuid:conversation>/create-item": Ask(
+        "/conversations/{conversation}/create-item", form={"kind": "deal", "title": "New", "address": ""}
+    ),
     "GET /conversations/<uuid:conversation>/move": Ask("/conversations/{linked}/move", query=({"item": "deal/d78"},)),
     "GET /conversations/<uuid:conversation>/messages/<uuid:message>/original": Ask(
         "/conversations/{conversation}/messages/{message}/original", shows_owner=True

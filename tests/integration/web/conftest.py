@@ -17,7 +17,16 @@ from app import api_keys, connecting
 from app.errors import AccessRevoked, Gone, NotificationForged, NotificationMalformed, ProviderError
 from app.installation import Installation
 from app.model import Handshake, Member, Notification, ProviderMessage
-from app.ports import AddonCall, Authorization, ConnectedMailbox, Mailbox, MailCapabilities, PaneSignIn, PushRequest
+from app.ports import (
+    AddonCall,
+    Authorization,
+    ConnectedMailbox,
+    CrmCapabilities,
+    Mailbox,
+    MailCapabilities,
+    PaneSignIn,
+    PushRequest,
+)
 from app.settings import Settings
 from app.store import accounts, teams
 from app.store.database import Database
@@ -137,12 +146,15 @@ def mail() -> ObedientMail:
 
 @pytest.fixture
 def open_crm() -> Callable[[object], Any]:
-    """Open no CRM: only what makes records asks one."""
+    """Open a CRM that says what it can and may not be asked: only what makes records asks one."""
 
-    def no_crm(_connection: object) -> Any:
-        raise AssertionError("nothing here asks a CRM")
+    class Unasked:
+        capabilities = CrmCapabilities(frozenset({"deal", "lead"}))
 
-    return no_crm
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"nothing here asks a CRM for {name}")
+
+    return lambda _connection: Unasked()
 
 
 @pytest.fixture

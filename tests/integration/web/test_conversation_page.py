@@ -5,23 +5,37 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from app.errors import Rejected
 from app.model import Attachment
 from app.store import crm_connections
 from tests.integration.building import ADA, BEA, CAN, DAN, EVE, TOM, Office
-from tests.integration.web.conftest import StoppedClock
+from tests.integration.web.conftest import ORIGIN, StoppedClock
 from tests.integration.web.test_inbox import Page, browse, office, path_of
 
 __all__ = ["browse", "office"]
 pytestmark = pytest.mark.integration
 
 Browse = Callable[[str], Page]
+
+
+@pytest.fixture
+def opened() -> list[Any]:
+    """The CRM that is opened, once it is put here."""
+    return []
+
+
+@pytest.fixture
+def open_crm(open_crm: Callable[[object], Any], opened: list[Any]) -> Callable[[object], Any]:
+    return lambda connection: opened[-1] if opened else open_crm(connection)
 
 
 def part(page: str, heading: str) -> str:
@@ -223,6 +237,77 @@ def test_a_merge_is_taken_back_for_thirty_days(office: Office, browse: Browse, c
     assert len(office.load(absorbed).messages) == 1
     assert "were put together" not in ada.get(path)
     assert ada.refused(f"{path}/part", merged=gone) == 409
+
+
+def form(page: str, action: str) -> dict[str, str]:
+    """Return the fields of a form as they stand there."""
+    inside = page.partition(f'action="{action}"')[2].partition("</form>")[0]
+    assert inside, action
+    return dict(re.findall(r'<input[^>]* name="([^"]*)"[^>]* value="([^"]*)"', inside))
+
+
+def test_who_is_missing_in_the_crm_is_made_there_once(office: Office, browse: Browse, opened: list[Any]) -> None:
+    opened.append(office.crm)
+    conversation = office.mail("m1", "Nora Kestrel <nora@kestrel.test>", ADA)
+    path, ada = path_of(office, conversation), browse(ADA)
+    page = ada.get(path)
+    assert 'href="#create-person">Create person</a>' in part(page, "Why")
+    fields = form(page, f"{path}/create-person")
+    assert (fields["address"], fields["name"]) == ("nora@kestrel.test", "Nora Kestrel")
+    assert ada.post(f"{path}/create-person", **{**fields, "name": " Nora  K. "})["done"] == "created_person"
+    assert ada.post(f"{path}/create-person", **fields)["done"] == "asked_before"
+    assert office.crm.calls["create_person"] == 1
+    page = ada.get(path)
+    assert '<span class="chip">Nora K.</span>' in part(page, "People")
+    assert "/create-person" not in page
+    for who in (EVE, CAN):  # for whom the conversation is not there
+        assert browse(who).refused(f"{path}/create-person", **fields) == 404
+    assert ada.refused(f"{path}/create-person", address="nobody@else.test", once=once(page)) == 404
+
+
+def test_a_new_item_is_linked_at_once_and_what_goes_wrong_is_said_on_the_page(
+    office: Office, browse: Browse, opened: list[Any]
+) -> None:
+    opened.append(office.crm)
+    conversation = office.mail("m1", "Nora Kestrel <nora@kestrel.test>", ADA, subject="New lamps")
+    path, ada = path_of(office, conversation), browse(ADA)
+
+    def answer(**changed: str) -> tuple[int, str]:
+        asked = {
+            **form(ada.get(path), f"{path}/create-item"),
+            "kind": "lead",
+            "address": "nora@kestrel.test",
+            **changed,
+        }
+        sent = ada.client.post(f"{path}/create-item", data=asked, headers={"Origin": ORIGIN})
+        return sent.status_code, html.unescape(sent.text)
+
+    able, sentence = office.crm.capabilities, "The fake CRM makes nothing."
+    office.crm.fail("create_item", Rejected())
+    status, page = answer()
+    assert (status, "The CRM did not accept this." in page) == (409, True)
+    assert form(page, f"{path}/create-item")["back"] == path  # it can be asked for again
+    assert answer(once="x")[0] == 409
+    assert answer(kind="person")[0] == 404
+    status, page = answer()
+    assert status == 303, page
+    (made,) = office.rows("SELECT kind, title FROM mirror_item WHERE title = 'New lamps'")
+    assert (made.kind, office.linked(conversation) is not None) == ("lead", True)
+    assert "Nora Kestrel" in part(ada.get(path), "People")  # who came along
+    assert "/create-item" not in ada.get(path)
+    (last,) = office.rows("SELECT batch_id, done FROM last_action")
+    assert last.done == "created_item"
+    ada.post("/undo", action=str(last.batch_id), back=path)
+    assert office.linked(conversation) is None
+
+    office.crm.capabilities = replace(able, create_item=False, create_person=False, missing={"create_item": sentence})
+    page = ada.get(path)
+    assert sentence in page
+    assert "/create-" not in page
+
+
+def once(page: str) -> str:
+    return re.search(r'name="once" value="([^"]*)"', page)[1]  # type: ignore[index]  # it is there
 
 
 def neighbours(page: str) -> list[str | None]:
