@@ -37,12 +37,14 @@ class Site:
     """Where an installation is reached: its public address, and the address its Outlook pane is served from.
 
     `microsoft_client_id` is the application in Microsoft Entra that the pane signs people in with; "" leaves out what
-    speeds that up.
+    speeds that up. `multi_select` shows the pane for several selected messages too, for which Outlook asks more: the
+    permission to read and write the whole mailbox, and Mailbox 1.13.
     """
 
     base_url: str
     pane_base_url: str = ""
     microsoft_client_id: str = ""
+    multi_select: bool = False
 
     @property
     def pane_url(self) -> str:
@@ -55,12 +57,13 @@ class Site:
         return sorted({urlsplit(url).netloc for url in (self.base_url, self.pane_base_url) if url})
 
 
-def site(base_url: str, pane_base_url: str = "", microsoft_client_id: str = "") -> Site:
+def site(base_url: str, pane_base_url: str = "", microsoft_client_id: str = "", *, multi_select: bool = False) -> Site:
     """Return a site whose addresses vendors take. Raises SettingsError for one that is not https, or has a path."""
     return Site(
         _origin(base_url, "--base-url"),
         _origin(pane_base_url, "--pane-base-url") if pane_base_url else "",
         _uuid(microsoft_client_id) if microsoft_client_id else "",
+        multi_select,
     )
 
 
@@ -90,6 +93,8 @@ def add_in_only(place: Site) -> str:
     rendered = environment.from_string(source).render(
         {
             **addin,
+            "mailbox_requirement": _mailbox_requirement(place, addin),
+            "multi_select": place.multi_select,
             "en": addin["texts"]["en"],
             "tr": addin["texts"]["tr"],
             "mobile_bitmaps": [size * scale for size in addin["mobile_icons"] for scale in addin["mobile_scales"]],
@@ -108,6 +113,7 @@ def unified(place: Site) -> dict[str, Any]:
     """Return the unified manifest (JSON): Outlook on the web, the new Outlook and the classic one since 2307."""
     addin = _addin()
     texts = addin["texts"]["en"]
+    permission = "Mailbox.ReadWrite.User" if place.multi_select else "MailboxItem.Read.User"
     manifest: dict[str, Any] = {
         "$schema": _UNIFIED_SCHEMA,
         "manifestVersion": UNIFIED_VERSION,
@@ -128,9 +134,7 @@ def unified(place: Site) -> dict[str, Any]:
             "additionalLanguages": [{"languageTag": "tr-tr", "file": "tr-tr.json"}],
         },
         "validDomains": place.hosts,
-        "authorization": {
-            "permissions": {"resourceSpecific": [{"name": "MailboxItem.Read.User", "type": "Delegated"}]}
-        },
+        "authorization": {"permissions": {"resourceSpecific": [{"name": permission, "type": "Delegated"}]}},
         "extensions": [_extension(place, addin)],
     }
     if place.microsoft_client_id:
@@ -180,10 +184,13 @@ def _extension(place: Site, addin: Mapping[str, Any]) -> dict[str, Any]:
         "actionId": "showPane",
     }
     group = {"id": "readGroup", "label": texts["group"], "icons": icons, "controls": [control]}
+    show: dict[str, Any] = {"id": "showPane", "type": "openPage", "view": "pane", "pinnable": True}
+    if place.multi_select:
+        show["multiselect"] = True
     return {
         "requirements": {
             "scopes": ["mail"],
-            "capabilities": [{"name": "Mailbox", "minVersion": addin["mailbox_requirement"]}],
+            "capabilities": [{"name": "Mailbox", "minVersion": _mailbox_requirement(place, addin)}],
         },
         "runtimes": [
             {
@@ -191,7 +198,7 @@ def _extension(place: Site, addin: Mapping[str, Any]) -> dict[str, Any]:
                 "type": "general",
                 "lifetime": "short",
                 "code": {"page": place.pane_url},
-                "actions": [{"id": "showPane", "type": "openPage", "view": "pane", "pinnable": True}],
+                "actions": [show],
             }
         ],
         "ribbons": [{"contexts": ["mailRead"], "tabs": [{"builtInTabId": "TabDefault", "groups": [group]}]}],
@@ -203,6 +210,11 @@ def _extension(place: Site, addin: Mapping[str, Any]) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _mailbox_requirement(place: Site, addin: Mapping[str, Any]) -> str:
+    """Return what Outlook must know: learn.microsoft.com/office/dev/add-ins/outlook/item-multi-select."""
+    return "1.13" if place.multi_select else str(addin["mailbox_requirement"])
 
 
 def _package(place: Site) -> bytes:

@@ -44,10 +44,14 @@ def gmail(base_url: str, folder: Path) -> Answer:
 @click.option(
     "--microsoft-client-id", default="", metavar="ID", help="The Entra application that the pane signs in with."
 )
+@click.option(
+    "--multi-select", is_flag=True, help="Link several selected messages; asks to read and write the whole mailbox."
+)
 @_OUT
-def outlook(base_url: str, pane_base_url: str, microsoft_client_id: str, folder: Path) -> Answer:
+def outlook(base_url: str, pane_base_url: str, microsoft_client_id: str, folder: Path, *, multi_select: bool) -> Answer:
     """Write both manifests of the Outlook add-in: XML for every Outlook, and the package of the unified one."""
-    made = manifests.outlook_files(manifests.site(base_url, pane_base_url, microsoft_client_id))
+    place = manifests.site(base_url, pane_base_url, microsoft_client_id, multi_select=multi_select)
+    made = manifests.outlook_files(place)
     written = _write(folder, {f"outlook-{name}": content for name, content in made.items()})
     return Answer({"files": written}, [f"wrote {name}" for name in written])
 

@@ -160,6 +160,26 @@ def test_what_the_unified_manifest_names_is_there() -> None:
             assert text
 
 
+def test_several_messages_at_once_are_asked_for_by_name(microsoft_schemas: Path) -> None:
+    import jsonschema
+
+    many = Site(BASE, multi_select=True)
+    manifest, document = unified(many), etree.fromstring(add_in_only(many).encode())
+    schema = json.loads((microsoft_schemas / "v1.30" / "MicrosoftTeams.schema.json").read_text("utf-8"))
+    jsonschema.Draft4Validator(schema).validate(manifest)
+    (extension,) = manifest["extensions"]
+    assert extension["runtimes"][0]["actions"][0]["multiselect"] is True
+    assert extension["requirements"]["capabilities"] == [{"name": "Mailbox", "minVersion": "1.13"}]
+    assert manifest["authorization"]["permissions"]["resourceSpecific"][0]["name"] == "Mailbox.ReadWrite.User"
+    action = document.find(f".//{V11}Action")
+    assert [etree.QName(child).localname for child in action] == [
+        "SourceLocation", "SupportsPinning", "SupportsMultiSelect",
+    ]  # fmt: skip
+    assert document.find(f".//{V10}SupportsMultiSelect") is None
+    assert document.findtext(f"{OFFICE}Permissions") == "ReadWriteMailbox"
+    assert "multiselect" not in json.dumps(unified(PLACE))
+
+
 def test_both_manifests_are_of_one_make(xml: Any) -> None:
     manifest = unified(PLACE)
     (extension,) = manifest["extensions"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app import signing_in
+from app import addons, signing_in
 from app.installation import Installation
 from app.ports import Services
 from app.settings import Settings
@@ -61,7 +61,6 @@ class Pane:
     bearer: str = ""
     shown: str = ""
     status: int = 0
-    forms: list[dict[str, Any]] = field(default_factory=list)
 
     def begin(self, token: str) -> int:
         answer = self.app.test_client().post("/outlook/session", headers={"Authorization": f"Bearer {token}"})
@@ -321,11 +320,8 @@ def test_a_colleague_sees_but_may_not_link(outlook: Outlook) -> None:
     assert "hx-post" not in pane.shown
     before = outlook.linked()
     other = outlook.pane(CAN)
-    from app import addons
-    from app import signing_in as signing
-
     signed = addons.member_of(outlook.installation, "graph", f"{TENANT_ID}/{outlook.entra.user_id(CAN)}")
-    assert isinstance(signed, signing.SignedIn)
+    assert signed is not None
     choice = addons.choice(outlook.installation, signed, conversation)
     assert other.ask("unlink", c=conversation, n=choice).status == 403
     assert outlook.linked() == before

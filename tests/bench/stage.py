@@ -24,9 +24,15 @@ crm:
 """
 
 
-def stage() -> Stage:
-    """Return the world, not opened yet."""
-    return Stage(parse(SCENARIO, Path("bench.yaml")), port=None)
+OUTLOOK_MAILBOX = "ada.outlook@northwind.test"
+
+
+def stage(*, with_outlook: bool = False) -> Stage:
+    """Return the world, not opened yet; with a mailbox of Ada's at Microsoft besides."""
+    gmail = f"  - {{address: {MAILBOX}, provider: gmail, kind: personal}}\n"
+    outlook = f"  - {{address: {OUTLOOK_MAILBOX}, provider: graph, kind: personal, owner: {MAILBOX}}}\n"
+    scenario = SCENARIO.replace(gmail, gmail + outlook) if with_outlook else SCENARIO
+    return Stage(parse(scenario, Path("bench.yaml")), port=None)
 
 
 def mail(number: int, at: datetime | None = None) -> bytes:

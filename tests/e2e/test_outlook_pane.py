@@ -167,6 +167,16 @@ def test_without_outlooks_sign_in_a_window_is_asked_for(new_page: NewPage, outlo
     expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
 
 
+def test_who_is_not_let_in_is_told_so(browser: Browser, outlook: str) -> None:
+    page = browser.new_page()  # not new_page(): the browser itself logs the 401
+    page.route("**/outlook/session", lambda route: route.fulfill(status=401, body=""))
+    sign_in_through_outlook(page)
+    page.goto(f"{outlook}?nested=1")
+    pane = open_mail(page, "Which lamps")
+    expect(pane.get_by_role("heading", name="threadlink does not take this sign-in")).to_be_visible()
+    page.close()
+
+
 def test_a_blocked_script_of_outlook_is_said(new_page: NewPage, outlook: str) -> None:
     page = new_page(width=760)
     page.route("**/office.js", lambda route: route.fulfill(body="", content_type="text/javascript"))

@@ -110,7 +110,7 @@ def _add_page(pages: Blueprint, installation: Installation) -> None:
         if not own or own == urlsplit(settings.public_base_url).netloc or request.host != own:
             return None
         if request.path == "/":
-            return _anywhere(settings, redirect("/outlook/pane", 303))
+            return _in_a_frame(settings, redirect("/outlook/pane", 303))
         if not request.path.startswith(_OWN_PATHS):
             abort(404)
         return None
@@ -133,13 +133,14 @@ def _framed(settings: Settings, connector: PaneConnector, template: str) -> Resp
     return page
 
 
-def _anywhere(settings: Settings, answer: WerkzeugResponse) -> WerkzeugResponse:
+def _in_a_frame(settings: Settings, answer: WerkzeugResponse) -> WerkzeugResponse:
     answer.headers["Content-Security-Policy"] = f"default-src 'none'; {_ancestors(settings)}"
     return answer
 
 
 def _ancestors(settings: Settings) -> str:
-    return f"frame-ancestors {' '.join(settings.pane_ancestors) or chr(39) + 'none' + chr(39)}"
+    sites = " ".join(settings.pane_ancestors) or "'none'"
+    return f"frame-ancestors {sites}"
 
 
 def _origin(url: str) -> str:

@@ -4,6 +4,7 @@
 (() => {
   const READY_WITHIN_MS = 15_000;
   const RENEW_BEFORE_MS = 30_000;
+  const SESSION_WITHIN_MS = 20_000;
   const byId = (id) => document.getElementById(id);
   const item = byId("item");
   const told = byId("told");
@@ -62,6 +63,7 @@
       method: "POST",
       headers: { Authorization: `Bearer ${token}` },
       credentials: "omit",
+      signal: AbortSignal.timeout(SESSION_WITHIN_MS),
     });
     if (!answer.ok) throw Object.assign(new Error("refused"), { status: answer.status });
     const begun = await answer.json();
@@ -76,7 +78,9 @@
     try {
       if (Date.now() > endsAt - RENEW_BEFORE_MS) await renew(mayAsk);
     } catch (error) {
-      if (of === asked) show(error.status === 503 || error instanceof TypeError ? "offline" : "sign_in");
+      // A TypeError is how fetch() says that the network failed; what comes from msal wants a person.
+      const isAway = error.status >= 500 || error instanceof TypeError || error.name === "TimeoutError";
+      if (of === asked) show(isAway ? "offline" : error.status ? "not_let_in" : "sign_in");
       return;
     }
     if (of === asked) send();
