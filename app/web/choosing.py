@@ -20,7 +20,7 @@ from app.ports import SearchHit
 from app.store import conversations, crm, last_actions, mirror
 from app.store import links as link_rows
 from app.store.last_actions import LastAction
-from app.web.inbox_filter import carried, link_of, query_of, shown_view, wanted
+from app.web.inbox_filter import carried, counted, link_of, query_of, shown_view, wanted
 from app.web.member_page import LONGEST_QUERY, Told, member_page, uuid_of
 from app.web.signed_in import who
 
@@ -52,14 +52,15 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
             touched = {entry.conversation_id: None for entry in trail if entry.conversation_id}
             on_list = request.form.get("in") == "list"
             rows = rows_of(connection, acting.member, touched, signed.locale) if on_list else ()
-            counted = counts(connection, acting.member, shown_view(), signed.zone) if on_list else {}
+            of_states = counts(connection, acting.member, shown_view(), signed.zone) if on_list else {}
     if not in_place:
         return back({"done": done, **told, **({"action": acting.batch_id} if is_undoable else {})})
     answer = member_page(
         "changed.html",
         told=Told(done, acting.batch_id if is_undoable else "", last.n, last.left),
         rows=rows,
-        counts=counted,
+        counts=of_states,
+        counted=counted,
         asked=shown_view(),
         link_of=link_of,
         query_of=query_of,

@@ -23,7 +23,7 @@ from app.store import conversations, last_actions, saved_filters
 from app.store.work import Work
 from app.web import paging
 from app.web.choosing import act, back, chosen, is_in_place, named_item, reading, ticked
-from app.web.inbox_filter import fields_of, link_of, query_of, shown_view, total, wanted
+from app.web.inbox_filter import counted, fields_of, link_of, query_of, shown_view, total, wanted
 from app.web.member_page import member_page, uuid_of
 from app.web.signed_in import Browser, who
 
@@ -85,6 +85,7 @@ def _list_shown(asked: Wanted, found: inbox.Listing) -> dict[str, Any]:
         "asked": asked,
         "listing": found,
         "counts": found.counts,
+        "counted": counted,
         "link_of": link_of,
         "query_of": query_of,
         "fields": fields_of(asked),

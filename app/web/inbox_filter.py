@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from flask import request
 
 from app.inbox import RECORD_KINDS, Wanted, state_named
-from app.store.inbox import State
+from app.store.inbox import COUNTED_UP_TO, MOST_FOUND, State
 from app.web.member_page import LONGEST_QUERY, uuid_of
 
 LONGEST_VIEW = 1_000
@@ -77,6 +77,12 @@ def carried(asked: Wanted) -> str:
 def total(counts: Mapping[State, int], asked: Wanted) -> int:
     """Return how many conversations a list has on all of its pages, as far as they are counted."""
     return counts[asked.state] if asked.state else sum(n for state, n in counts.items() if state != "dismissed")
+
+
+def counted(n: int, asked: Wanted) -> str:
+    """Say a number of a list as far as it is counted: 1000+, or 400+ of a search."""
+    most = MOST_FOUND if asked.query else COUNTED_UP_TO
+    return f"{most}+" if n >= most else str(n)
 
 
 def _day(text: str) -> date | None:

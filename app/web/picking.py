@@ -11,7 +11,7 @@ from app.inbox import counts
 from app.installation import Installation
 from app.store import crm
 from app.web.choosing import MOST_AT_ONCE, chosen, is_in_place, reading
-from app.web.inbox_filter import query_of, shown_view, total, wanted_in
+from app.web.inbox_filter import counted, query_of, shown_view, total, wanted_in
 from app.web.member_page import LONGEST_QUERY, member_page
 from app.web.signed_in import Browser, who
 
@@ -42,11 +42,11 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with reading(installation) as connection:
             ids = chosen(connection, MOST_AT_ONCE)  # of all that match a filter, the newest suggest
             found = picking.for_many(connection, who().member, ids, query)
-            counted = counts(connection, who().member, shown_view(), who().zone)
+            found_counts = counts(connection, who().member, shown_view(), who().zone)
         return member_page(
             "pick_many_part.html" if is_in_place() else "pick_many.html",
             pick=found,
-            total=total(counted, shown_view()) if "all" in request.form else 0,
+            total=counted(total(found_counts, shown_view()), shown_view()) if "all" in request.form else "",
             typed=query,
             view=query_of(shown_view()),
         )
