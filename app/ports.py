@@ -329,7 +329,7 @@ class AddonCall:
     """
 
     user_id: str  # as `provider_user_id` or `mailbox` of a ConnectedMailbox; "" when the person does not let us know it
-    issuer: str = ""  # of OpenID Connect, where `user_id` is its `sub`
+    issuer: str = ""  # what signing in calls the OpenID Connect issuer to which `user_id` is a person too
     address: str = ""  # what people call that person's mailbox: for showing, never for knowing somebody by it
     message_id: str = ""  # the provider's id of the open message; "" when none is open
     locale: str = ""

@@ -24,6 +24,7 @@ from connectors.mail import graph
 from connectors.mail.graph.simulator import GraphSimulator
 from connectors.mail.graph.simulator_login import TENANT_ID
 from tests.addon.conftest import ORIGIN, AtPublicAddress
+from tests.addon.test_reading import issuer_of
 from tests.integration.building import ADA, BEA, CAN, DAN, SOMEBODY, TOM, Office, northwind
 
 pytestmark = [pytest.mark.addon, pytest.mark.integration]
@@ -191,6 +192,18 @@ def test_who_is_not_known_says_who_it_is_on_a_page_of_ours(outlook: Outlook) -> 
     assert 'hx-post="/outlook/leave"' in pane.shown
     assert "Bölme artık burada sizin adınıza işlem yapmıyor." in pane.ask("leave").text
     assert "threadlink'i bağlayın" in pane.open("m1").text
+
+
+def test_who_signs_in_with_that_microsoft_account_is_known(outlook: Outlook) -> None:
+    outlook.office.rows(
+        "INSERT INTO member_identity (team_id, member_id, issuer, subject, bound_at)"
+        " VALUES (:team, :member, :issuer, :user, now()) RETURNING 1",
+        issuer=issuer_of("microsoft"),
+        team=outlook.office.team_id,
+        member=outlook.office.members[DAN].id,
+        user=f"{TENANT_ID}/{outlook.entra.user_id(DAN)}",
+    )
+    assert "This mailbox is not connected" in outlook.pane(DAN).open("m1").text
 
 
 # --- what is told ---

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from app.bootstrap import sign_in_issuers
 from app.errors import Unavailable
+from app.settings import Settings
+from app.testing.fakes import SteppedClock
 from connectors.mail.gmail.addon import OPEN_MESSAGE, WHO
 from tests.addon.conftest import Desk
 from tests.integration.building import ADA, BEA, CAN, DAN, SOMEBODY, TOM
@@ -213,11 +216,18 @@ def test_a_link_is_good_for_ten_minutes_and_for_ones_own_mailbox(desk: Desk) -> 
     assert ada.get("/gmail/connect/forged").status_code == 404
 
 
+def issuer_of(name: str) -> str:
+    """Return what an identity is stored under: signing in and the add-ons must call the issuer the same."""
+    settings = Settings(google_client_id="g", microsoft_client_id="m", _env_file=None)  # type: ignore[call-arg]  # pydantic's own
+    return sign_in_issuers(settings, SteppedClock())[name].issuer.name
+
+
 def test_who_signs_in_with_that_google_account_is_known(desk: Desk) -> None:
     invitation(desk, DAN)  # a stranger so far
     desk.office.rows(
         "INSERT INTO member_identity (team_id, member_id, issuer, subject, bound_at)"
-        " VALUES (:team, :member, 'https://accounts.google.com', :user, now()) RETURNING 1",
+        " VALUES (:team, :member, :issuer, :user, now()) RETURNING 1",
+        issuer=issuer_of("google"),
         team=desk.office.team_id,
         member=desk.office.members[DAN].id,
         user=desk.user_id(DAN),

@@ -16,7 +16,7 @@ from app.errors import Gone, NotificationMalformed
 from app.model import ProviderMessage
 from app.ports import AddonCall, Clock, PushRequest
 from connectors.mail.gmail.api import Access, GmailApi
-from connectors.mail.gmail.auth import ISSUER, GmailAuth, UnstoredCredentials
+from connectors.mail.gmail.auth import GmailAuth, UnstoredCredentials
 from connectors.mail.gmail.normalize import normalize
 from connectors.mail.gmail.quota import Quota
 from connectors.mail.gmail.reading import HEADERS_ONLY
@@ -31,6 +31,8 @@ OPEN_MESSAGE_TIMEOUT_S = 5  # somebody looks at an empty card meanwhile
 # What the add-on asks people for (manifest/gmail/deployment.json): who they are, and the headers of the open message.
 WHO = "https://www.googleapis.com/auth/userinfo.email"
 OPEN_MESSAGE = "https://www.googleapis.com/auth/gmail.addons.current.message.metadata"
+
+SIGNS_IN_WITH = "google"  # what signing in calls the issuer (bootstrap.sign_in_issuers)
 
 _SERVER_ID = re.compile(r"(?:msg|thread)-f:([0-9]{1,20})")
 _API_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -62,7 +64,7 @@ class AddonReader:
         is_verified = claims.get("email_verified") is True
         return AddonCall(
             user_id=_text(claims.get("sub")),
-            issuer=ISSUER,
+            issuer=SIGNS_IN_WITH,
             address=_text(claims.get("email")).lower() if is_verified else "",
             message_id=api_id(_text(gmail.get("messageId"))),
             locale=_text(common.get("userLocale")),
