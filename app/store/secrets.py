@@ -253,6 +253,7 @@ def rotate(database: Database, box: SecretBox) -> int:
         with database.for_team(team_id) as connection:
             count += sum(_reseal(connection, box, *place) for place in _PLACES)
     with database.without_team() as connection:
+        count += sum(_reseal(connection, box, *place) for place in _PLACES_OF_NO_TEAM)
         _set_installation_value(connection, CANARY, _canary(box))
         sealed = connection.execute(_VALUE, {"key": OWN}).scalar()
         if sealed is not None:
@@ -267,6 +268,7 @@ _PLACES = (
     ("connect_request", "kept", ("id",)),
     ("webhook", "ciphertext", ("id",)),
 )
+_PLACES_OF_NO_TEAM = (("sign_in_attempt", "kept", ("state_hash",)),)
 
 
 def _reseal(connection: sa.Connection, box: SecretBox, table: str, column: str, key: tuple[str, ...]) -> int:
