@@ -38,6 +38,8 @@ def _value(column: sa.Column[Any]) -> Any:
     checked = {("work", "kind"): "undo", ("work", "state"): "done", ("inbox_entry", "state"): "linked"}
     if (column.table.name, column.name) in checked:
         return checked[column.table.name, column.name]
+    if (column.table.name, column.name) == ("letter", "kind"):
+        return "digest"
     if column.name == "kind":
         return "personal"
     if isinstance(column.type, sa.Text):
