@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from app.linking import addresses
 from app.linking.addresses import (
+    blocked_by,
     display_name,
     domain_of,
     is_blocked,
+    is_entry,
     is_ours,
     make_ours,
     match_key,
@@ -316,6 +318,25 @@ def test_an_address_is_blocked_by_itself_or_a_domain_above_it(address: str, bloc
 @pytest.mark.parametrize("blocklist", [set(), {"b@example.com"}, {"ample.com"}, {"sub.example.com"}, {"not a domain"}])
 def test_nothing_else_is_blocked(blocklist: set[str]) -> None:
     assert not is_blocked("a@example.com", frozenset(blocklist))
+
+
+@pytest.mark.parametrize(
+    ("address", "entry"),
+    [
+        ("dan@pushy.test", "@Pushy.test"),
+        ("dan@mail.pushy.test", "@Pushy.test"),
+        ("eve@spam.test", "Eve@spam.test"),
+        ("other@spam.test", None),
+        ("dan@notpushy.test", None),
+    ],
+)
+def test_the_entry_that_blocks_an_address_is_named_as_it_was_typed(address: str, entry: str | None) -> None:
+    assert blocked_by(address, frozenset({"@Pushy.test", "Eve@spam.test"})) == entry
+
+
+def test_a_blocklist_holds_addresses_and_domains() -> None:
+    assert all(is_entry(entry) for entry in ("pushy.test", "@pushy.test", "dan@pushy.test"))
+    assert not is_entry("no domain at all")
 
 
 def test_an_address_of_ours_is_shown_without_the_secret_in_it() -> None:

@@ -24,6 +24,7 @@ from app.linking.reasons import (
     outcome_word,
     sentence,
     state_word,
+    utc,
 )
 from app.linking.wording import ACTIONS, Text
 from app.model import ItemState, Outcome, RecordKind
@@ -216,6 +217,10 @@ def test_dates_are_written_in_the_readers_language() -> None:
     assert day("2026-03-02") == "2 March 2026"
     assert day(date(2026, 12, 31), "tr") == "31 Aralık 2026"
     assert day("soon", "tr") == "soon"
+
+
+def test_a_time_for_programs_is_utc() -> None:
+    assert utc(datetime.fromisoformat("2026-03-02T17:05:00+03:00")) == "2026-03-02T14:05:00Z"
 
 
 def test_times_are_24_hours() -> None:
