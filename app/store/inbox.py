@@ -24,7 +24,7 @@ STATES: tuple[State, ...] = ("review", "unlinked", "linked", "dismissed")
 COUNTED_UP_TO = 1_000  # counting further costs time and tells nobody anything
 MOST_ACCOUNTS = 200
 MAX_QUERY_WORDS = 10
-MOST_FOUND = 400  # of a search: the newest, shown and counted
+MOST_FOUND = 300  # of a search: the newest, shown and counted
 MOST_OF_RECORD = 5_000
 
 # What is as it was is not touched. How a conversation stood before is read only where somebody wants to be told.

@@ -80,7 +80,7 @@ def total(counts: Mapping[State, int], asked: Wanted) -> int:
 
 
 def counted(n: int, asked: Wanted) -> str:
-    """Say a number of a list as far as it is counted: 1000+, or 400+ of a search."""
+    """Say a number of a list as far as it is counted: 1000+, or 300+ of a search."""
     most = MOST_FOUND if asked.query else COUNTED_UP_TO
     return f"{most}+" if n >= most else str(n)
 
