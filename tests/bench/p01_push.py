@@ -89,7 +89,7 @@ def _requests(simulator: object, port: int) -> list[bytes]:
             f"127.0.0.1:{port}",
             "/webhooks/gmail",
             headers,
-            simulator.push_request(_address(n))[1],  # type: ignore[attr-defined]
+            simulator.push_request(_address(n))[1],
         )
         for n in range(ACCOUNTS)
     ]

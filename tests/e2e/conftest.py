@@ -73,9 +73,9 @@ def new_page(stage: Stage, browser: Browser, signed_in: dict[str, object]) -> It
     def make(width: int = 1280, scheme: str = "light", *, scripts: bool = True) -> Page:
         context = browser.new_context(
             base_url=stage.url,
-            storage_state=signed_in,  # type: ignore[arg-type]
+            storage_state=signed_in,
             viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             java_script_enabled=scripts,
         )
         contexts.append(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from connectors.crm.pipedrive import simulator_mail as mail
@@ -146,7 +147,7 @@ def _notes(asked: Asked) -> Reply:
     for part in reversed((asked.text("sort") or "").split(",")):
         name, _, direction = part.strip().partition(" ")
         if name in ("id", "add_time", "update_time"):
-            notes.sort(key=lambda note, by=name: getattr(note, by), reverse=direction.upper() == "DESC")  # type: ignore[misc]
+            notes.sort(key=attrgetter(name), reverse=direction.upper() == "DESC")
     return page_by_start(asked, [shapes.note(asked.company, note) for note in notes])
 
 

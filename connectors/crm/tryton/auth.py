@@ -170,7 +170,12 @@ class TrytonConsent:
         """Refuse: Tryton has no consent page."""
         raise Unsupported(_HOW, provider=PROVIDER, operation="authorize")
 
-    def connect(self, redirect_uri: str, args: Mapping[str, str], kept: Mapping[str, str]) -> ConnectedCrm:  # noqa: ARG002
+    def connect(
+        self,
+        redirect_uri: str,  # noqa: ARG002  # refused unread
+        args: Mapping[str, str],  # noqa: ARG002  # refused unread
+        kept: Mapping[str, str],  # noqa: ARG002  # refused unread
+    ) -> ConnectedCrm:
         """Refuse: Tryton has no consent page."""
         raise Unsupported(_HOW, provider=PROVIDER, operation="connect")
 

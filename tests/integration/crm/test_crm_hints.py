@@ -42,7 +42,7 @@ class TellingCrm(FakeCrm):
 
     def _named(self, text: str) -> ItemRef:
         kind, _, external_id = text.partition("/")
-        return ItemRef(kind, external_id)  # type: ignore[arg-type]
+        return ItemRef(kind, external_id)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_event_that_is_sent_again_says_nothing_new(telling: Office) -> None:
 def test_what_a_webhook_names_is_read_again_and_the_claim_itself_is_not_believed(telling: Office) -> None:
     assert push(telling, "- deal/d1>deal/d9") == 204
     sync.refresh_mirror(telling.installation, telling.team_id, max_age_s=0)
-    ((records, merges),) = telling.crm.reread  # type: ignore[attr-defined]
+    ((records, merges),) = telling.crm.reread
     assert {str(ref) for ref in records} == {"deal/d1", "deal/d9"}
     assert [str(merge.into) for merge in merges] == ["deal/d9"]
     assert telling.value("SELECT count(*) FROM crm_hint") == 0
@@ -112,7 +112,7 @@ def test_webhooks_that_prove_nothing_and_unknown_connections_are_answered_alike(
 
 
 def test_an_event_of_another_connection_is_refused(telling: Office) -> None:
-    telling.crm.public_id = "another"  # type: ignore[attr-defined]
+    telling.crm.public_id = "another"
     with pytest.raises(NotificationForged):
         crm_hints.receive(
             telling.installation, connection(telling).public_id, PushRequest("POST", GOOD, {}, b"e1 deal/d1")
@@ -194,7 +194,7 @@ def test_mirrors_that_are_old_are_refreshed_by_the_schedule(office: Office) -> N
 
 def test_what_the_crm_hides_is_found_by_those_alone_who_see_it_there(office: Office) -> None:
     crm = connection(office)
-    secret = replace(office.crm.get(ItemRef("deal", "d1")), visible_to=("7",))  # type: ignore[type-var]
+    secret = replace(office.crm.get(ItemRef("deal", "d1")), visible_to=("7",))
     with office.team() as connection_:
         from app.store import mirror_pages
 

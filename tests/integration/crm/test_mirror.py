@@ -261,7 +261,7 @@ def test_a_deletion_is_told_once_and_so_is_its_restoration(
 ) -> None:
     refresh()
     records = [("deal", "d1"), ("person", "p2"), ("organization", "o1")]
-    refs = {ItemRef(kind, external_id, acme.id) for kind, external_id in records}  # type: ignore[arg-type]
+    refs = {ItemRef(kind, external_id, acme.id) for kind, external_id in records}
     for record in records:
         crm.delete(*record)
     changed = refresh()
@@ -498,7 +498,7 @@ def test_the_embedded_crm_is_mirrored_as_it_is(
     mirror.refresh(database, crm, connection_of_team, clock)
     crm.convert_lead("l1", "d1")
     changed = mirror.refresh(database, crm, connection_of_team, clock)
-    lead, deal = (ItemRef(kind, number, connection_of_team.id) for kind, number in (("lead", "l1"), ("deal", "d1")))  # type: ignore[arg-type]
+    lead, deal = (ItemRef(kind, number, connection_of_team.id) for kind, number in (("lead", "l1"), ("deal", "d1")))
     assert changed.merges == (Merge(lead, deal),)
     found = items_of(
         database, connection_of_team.team_id, *persons(database, connection_of_team.team_id, "bea@acme.test")

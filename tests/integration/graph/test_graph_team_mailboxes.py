@@ -30,7 +30,7 @@ def sales(graph: Graph) -> None:
 
 
 def connect(graph: Graph, connector: MailConnector, *, as_: str = ADDRESS, **changed: str) -> Any:
-    asked = connector.authorize_shared(REDIRECT_URI, "state", SALES)  # type: ignore[attr-defined]
+    asked = connector.authorize_shared(REDIRECT_URI, "state", SALES)
     back = dict(parse_qsl(urlsplit(graph.simulator.consent(asked.url, as_)).query))
     return connector.connect(REDIRECT_URI, {**back, **changed}, asked.kept)
 

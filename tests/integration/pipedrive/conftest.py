@@ -40,7 +40,7 @@ class Client:
         self._session.headers["x-api-token"] = token
 
     def __call__(self, method: str, path: str, **arguments: object) -> requests.Response:
-        return self._session.request(method, f"{self._url}{path}", timeout=5, **arguments)  # type: ignore[arg-type]
+        return self._session.request(method, f"{self._url}{path}", timeout=5, **arguments)
 
     def close(self) -> None:
         self._session.close()

@@ -30,7 +30,7 @@ def test_everything_expected_of_a_scenario_is_so(scenario: object) -> None:
         assert isinstance(simulator, PipedriveSimulator)
         if description.is_here():
             simulator.observers.append(misfits)
-        report = run(scenario, DemoWorld(stage))  # type: ignore[arg-type]
+        report = run(scenario, DemoWorld(stage))
         spent = stage.crm_shows(stage.describe())
     assert report.failures == ()
     assert report.checked > 0

@@ -45,7 +45,7 @@ def test_one_connection_lent_a_thousand_times_shows_each_team_its_own(single: Da
 
 def test_a_failed_transaction_leaves_no_team_behind(single: Database) -> None:
     with pytest.raises(ZeroDivisionError), single.for_team(7):
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 - raises
     with single.autocommit() as connection:
         assert not connection.execute(SETTING).scalar()
 

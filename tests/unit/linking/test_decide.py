@@ -228,7 +228,7 @@ def test_a_failed_sender_that_somebody_called_genuine_is_no_longer_false() -> No
 
 @pytest.mark.parametrize("verdict", ["own", "pass", "none", "weak"])
 def test_every_other_verdict_behaves_as_always(verdict: str) -> None:
-    case = given(message(copies=[copy(verdict=verdict)]))  # type: ignore[arg-type]
+    case = given(message(copies=[copy(verdict=verdict)]))
     assert decide(case).reason == "only_open_item"
 
 
@@ -268,7 +268,7 @@ def test_an_internal_message_inside_a_customers_conversation_does_not_trigger() 
 
 @pytest.mark.parametrize("automated", ["bounce", "receipt", "auto_reply", "bulk"])
 def test_automated_mail_does_not_trigger(automated: str) -> None:
-    decision = decide(given(message(automated=automated)))  # type: ignore[arg-type]
+    decision = decide(given(message(automated=automated)))
     assert (answer(decision), decision.trigger_id) == (("none", "automated_message"), 1)
 
 
@@ -641,7 +641,7 @@ def test_the_rules_stand_in_the_order_of_the_table() -> None:
     ],
 )
 def test_the_earlier_rule_decides(case: object, reason: str) -> None:
-    assert decide(case).reason == reason  # type: ignore[arg-type]
+    assert decide(case).reason == reason
 
 
 def test_params_and_evidence_are_ready_for_json() -> None:

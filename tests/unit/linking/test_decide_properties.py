@@ -186,7 +186,7 @@ ONE = USUAL.conversation.messages[0]
 
 
 def with_message(**changes: object) -> DecisionInput:
-    changed = replace(ONE, **changes)  # type: ignore[arg-type]
+    changed = replace(ONE, **changes)
     return replace(USUAL, conversation=replace(USUAL.conversation, messages=(changed,)))
 
 

@@ -27,7 +27,7 @@ def codes(suggestion: Suggestion) -> list[str]:
 
 
 def suggested(*items: Item, subject: str = "Hello", **more: object) -> tuple[Suggestion, ...]:
-    return suggest(SuggestInput(subject, items, **{"persons": (BEA_PERSON,), **more}))  # type: ignore[arg-type]
+    return suggest(SuggestInput(subject, items, **{"persons": (BEA_PERSON,), **more}))
 
 
 # --- folding ---

@@ -73,7 +73,7 @@ def a_write(kind: str = "deal", external_id: str = "7") -> LinkWrite:
     shown = ConversationNote(
         "0b0e", "Prices", (("Bea", "bea@acme.test"),), (message,), "https://tl.test/conversations/1", "tr"
     )
-    ref: Any = ItemRef(kind, external_id)  # type: ignore[arg-type]
+    ref: Any = ItemRef(kind, external_id)
     return LinkWrite(ref, (ItemRef("person", "1"),), (ItemRef("organization", "3"),), shown)
 
 
