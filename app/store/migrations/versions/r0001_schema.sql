@@ -1,4 +1,4 @@
--- The tables as they were when this revision was made (app/store/schema.py); later changes are later revisions.
+-- The tables as they were when this revision was made (app/store/schema/); later changes are later revisions.
 
 CREATE TABLE installation (
   key TEXT NOT NULL,
