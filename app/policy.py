@@ -82,11 +82,14 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     """
     found = {name: (value, after[name]) for name, value in before.items() if value != after[name]}
     return {
-        name: ([e for e in old if e not in set(new)], [e for e in new if e not in set(old)])
-        if isinstance(old, list)
-        else (old, new)
+        name: (_left_out(old, new), _left_out(new, old)) if isinstance(old, list) else (old, new)
         for name, (old, new) in found.items()
     }
+
+
+def _left_out(these: list[Any], those: list[Any]) -> list[Any]:
+    known = set(those)
+    return [each for each in these if each not in known]
 
 
 @dataclass(frozen=True, slots=True)
