@@ -10,7 +10,7 @@ the old one was ended (T8).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,6 @@ from app.errors import (
     Conflict,
     NotAllowed,
     NotFound,
-    PermanentError,
     ProviderError,
     Unsupported,
 )
@@ -309,23 +308,34 @@ def disconnect(installation: Installation, team_id: int, member_id: int | None =
     """End the team's CRM connection and return its adapter: links and mirror stay, nothing is written any more.
 
     Our webhooks and our access are ended at the CRM as far as it answers, the access unless another team lives by it.
+    A CRM that does not answer does not keep a connection alive: the secrets are deleted here whatever it says.
     Raises NotFound when there is none.
     """
     found = next(iter(installation.crm_connections(team_id)), None)
     if found is None:
         raise NotFound
-    adapter = installation.open_crm(found)
-    try:
-        if isinstance(adapter, CrmSubscribing):
-            adapter.unsubscribe()
-        if isinstance(adapter, CrmRevoking) and not _is_shared(installation, found.adapter, found.company, found.id):
-            adapter.revoke()
-    except PermanentError:
-        pass  # access that has ended already is what is wanted
+    errors = _end_access(installation, found)
     with installation.database.for_team(team_id) as connection:
         crm_connections.disconnect(connection, found.id, DISCONNECTED)
-        _audit(installation, connection, team_id, "disconnect_crm", found.adapter, None, member_id)
+        _audit(installation, connection, team_id, "disconnect_crm", found.adapter, None, member_id, errors)
     return found.adapter
+
+
+def _end_access(installation: Installation, held: CrmConnection) -> list[str]:
+    """End our webhooks, then our access; return the classes of the errors that were met, for the trail."""
+    adapter = installation.open_crm(held)
+    steps: list[Callable[[], None]] = []
+    if isinstance(adapter, CrmSubscribing):
+        steps.append(adapter.unsubscribe)
+    if isinstance(adapter, CrmRevoking) and not _is_shared(installation, held.adapter, held.company, held.id):
+        steps.append(adapter.revoke)
+    errors = []
+    for end in steps:
+        try:
+            end()
+        except ProviderError as error:  # a CRM that does not answer keeps neither the other step nor the team waiting
+            errors.append(type(error).__name__)
+    return errors
 
 
 def _refuse_second(connection: sa.Connection, adapter: str, company: str) -> None:
@@ -372,8 +382,11 @@ def _audit(
     adapter: str,
     connected: ConnectedCrm | None,
     member_id: int | None = None,
+    errors: Sequence[str] = (),
 ) -> None:
     detail: dict[str, Any] = {"adapter": adapter}
+    if errors:
+        detail["errors"] = list(errors)
     if connected is not None:
         detail["company"] = connected.identity.company
     links.audit(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from werkzeug.test import Client, TestResponse
 
-from app import connecting, connecting_crm, signing_in, sync
+from app import connecting, connecting_crm, jobs, signing_in, sync
 from app.bootstrap import create_app, open_installation
 from app.errors import NotAllowed, NotFound, Unsupported
 from app.installation import Installation
@@ -332,6 +332,24 @@ def test_a_consent_by_which_another_team_lives_is_not_revoked(
     desk.get(desk.consent(desk.invite()))
     connecting_crm.disconnect(installation, desk.team_id)
     assert len(asked) == 1
+
+
+def test_a_crm_that_does_not_answer_is_disconnected_and_asked_for_the_rest_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, revoke = [], desk.pipedrive.grants.revoke
+    monkeypatch.setattr(desk.pipedrive.grants, "revoke", lambda call: asked.append(call) or revoke(call))
+    desk.get(desk.consent(desk.invite()))
+    installation = desk.installation
+    (held,) = installation.crm_connections(desk.team_id)
+    jobs.subscribe_crm(installation, desk.team_id, held.id)
+    desk.pipedrive.fault("server_error", count=-1, operation="deleteWebhook")
+    connecting_crm.disconnect(installation, desk.team_id)
+    assert (desk.connections()[0][2], len(asked)) == ("disconnected", 1)
+    with installation.database.for_team(desk.team_id) as connection:
+        assert crm.connections(connection)[0].ciphertext is None
+        trail = connection.execute(sa.text("SELECT detail FROM audit WHERE action = 'disconnect_crm'")).scalar_one()
+    assert trail == {"adapter": "pipedrive", "errors": ["Unavailable"]}
 
 
 def test_links_by_hand_go_to_the_crm_that_is_connected_now(desk: Desk) -> None:
