@@ -49,9 +49,13 @@ def pause(installation: Installation, team_id: int, account_id: int, member_id: 
 
 
 def resume(installation: Installation, team_id: int, account_id: int, member_id: int | None = None) -> bool:
-    """Read a paused mailbox again, from where it was; False when it was not paused. Raises Conflict (plan_required)."""
+    """Read a paused mailbox again, from where it was; False when it was not paused. Raises Conflict (plan_required).
+
+    Smart BCC reads no mailbox: every plan includes it.
+    """
     with installation.database.for_team(team_id) as connection:
-        check_plan(current_team(connection))
+        if accounts.account(connection, account_id).provider != accounts.SMART_BCC:
+            check_plan(current_team(connection))
         if not accounts.set_paused(connection, account_id, False):
             return False
         queue.hint_accounts(connection, [account_id])

@@ -27,7 +27,7 @@ from app.store import smart_bcc as rows
 from app.store.smart_bcc import HeldMail
 from app.store.teams import Team
 
-PROVIDER = "smart_bcc"
+PROVIDER = accounts.SMART_BCC
 MOST_HELD = 200
 _TOKEN_BYTES = 10
 _SLUG_CHARS = 20

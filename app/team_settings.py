@@ -19,7 +19,7 @@ MOST_DOMAINS = 200
 
 
 def configure(connection: sa.Connection, acting: Acting, *, domains: Sequence[str], locale: str, plan: str) -> Team:
-    """Store a team's domains, language and plan; with a plan that includes no mailbox its accounts are paused (S0).
+    """Store a team's domains, language and plan; a plan that includes no mailbox pauses those there are (S0).
 
     Raises NotAllowed (not_administrator), InvalidRequest with the field that does not fit.
     """
@@ -34,7 +34,7 @@ def configure(connection: sa.Connection, acting: Acting, *, domains: Sequence[st
     before = current_team(connection)
     teams.set_team(connection, domains=[domain for domain in own.values() if domain], locale=locale, plan=plan)
     if plan == LITE_PLAN and before.plan != LITE_PLAN:
-        accounts.pause_all(connection)
+        accounts.pause_mailboxes(connection)
     after = current_team(connection)
     changed = [name for name in ("domains", "locale", "plan") if getattr(before, name) != getattr(after, name)]
     audit(connection, acting.team_id, acting.member.id, "change_team", {"fields": changed}, acting.now)

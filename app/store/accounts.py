@@ -26,6 +26,7 @@ AccountState = Literal[
     "mailbox_unavailable",
     "disconnected",
 ]
+SMART_BCC = "smart_bcc"  # the provider of accounts that read no mailbox: they hold what was sent to us
 # Mail is read in these states.
 WORKING_STATES: frozenset[str] = frozenset({"connecting", "backfilling", "live", "degraded", "throttled"})
 # Only somebody who connects the mailbox again leads out of these: a job that is late must not.
@@ -315,9 +316,12 @@ def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool
     )
 
 
-def pause_all(connection: sa.Connection) -> None:
-    """Pause every account of the team."""
-    connection.execute(sa.text("UPDATE account SET paused = true WHERE NOT paused"))
+def pause_mailboxes(connection: sa.Connection) -> None:
+    """Pause every account of the team that reads a mailbox."""
+    connection.execute(
+        sa.text("UPDATE account SET paused = true WHERE NOT paused AND provider <> :without_mailbox"),
+        {"without_mailbox": SMART_BCC},
+    )
 
 
 def set_auto_link(connection: sa.Connection, account_id: int, auto_link: bool) -> bool:

@@ -152,6 +152,16 @@ def test_what_cannot_be_connected_says_why_and_the_way_out(
     assert eve.refused(f"{OWN}/connect", provider="gmail") == 409
 
 
+def test_a_plan_without_mailboxes_lets_smart_bcc_go_on(office: Office, browse: Callable[[str], Page]) -> None:
+    ada, can = browse(ADA), browse(CAN)
+    office.rows("UPDATE account SET provider = 'smart_bcc' WHERE id = :id RETURNING id", id=office.accounts[CAN].id)
+    office.rows("UPDATE account SET paused = true RETURNING id")
+    office.rows("UPDATE team SET plan = 'lite' RETURNING id")
+    assert ada.refused(f"{path_of(office, ADA)}/resume") == 409
+    assert can.post(f"{path_of(office, CAN)}/resume")["done"] == "resumed"
+    assert [row.id for row in office.rows("SELECT id FROM account WHERE NOT paused")] == [office.accounts[CAN].id]
+
+
 # --- settings and rights ---
 
 
