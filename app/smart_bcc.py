@@ -96,13 +96,17 @@ def change_team_addresses(installation: Installation, connection: sa.Connection,
 
 
 def account_of(installation: Installation, connection: sa.Connection, member: Member) -> Account:
-    """Return the account that holds what a member sends to Smart BCC; it is made when first asked for."""
-    domain, team = installation.settings.mail_domain, current_team(connection)
-    address = f"{member.email.replace('@', '=')}@{domain}"
-    known = accounts.account_by_address(connection, address)
+    """Return the account that holds what a member sends to Smart BCC; it is made when first asked for.
+
+    It is named after the member's address, unless somebody who had that address before has the name.
+    """
+    known = accounts.account_of_owner(connection, PROVIDER, member.id)
     if known is not None:
         return known
-    now = installation.clock.now()
+    domain, team, now = installation.settings.mail_domain, current_team(connection), installation.clock.now()
+    address = f"{member.email.replace('@', '=')}@{domain}"
+    if accounts.account_by_address(connection, address) is not None:
+        address = f"{member.public_id}@{domain}"
     account_id = accounts.add(
         connection,
         team.id,

@@ -68,6 +68,15 @@ def account_by_address(connection: sa.Connection, address: str) -> Account | Non
     return _account(row) if row else None
 
 
+def account_of_owner(connection: sa.Connection, provider: str, owner_id: int) -> Account | None:
+    """Return the account that a member owns with a provider of which nobody has two."""
+    asked = {"provider": provider, "owner": owner_id}
+    row = connection.execute(
+        sa.text(f"{_SELECT} WHERE a.provider = :provider AND a.owner_id = :owner"), asked
+    ).one_or_none()
+    return _account(row) if row else None
+
+
 def account_by_public_id(connection: sa.Connection, public_id: str) -> Account | None:
     """Return the account with this public id, a uuid."""
     row = connection.execute(

@@ -15,6 +15,7 @@ from app.installation import Installation
 from app.intake import Intake
 from app.outgoing_mail import Letter
 from app.store import smart_bcc as rows
+from app.store import teams
 from tests.integration.building import ADA, BEA, CAN, DAN, Office
 from tests.integration.web.conftest import StoppedClock
 from tests.integration.web.test_inbox import Page, browse, office, path_of
@@ -74,6 +75,26 @@ def test_a_member_who_ended_the_account_has_no_address_until_another_is_taken(
     assert intake.recipient(local(own)) is None
     ada.post(f"{PATH}/change")
     assert intake.recipient(local(addresses_on(ada.get(PATH))[0])) is not None
+
+
+def test_who_has_the_address_of_a_removed_member_has_an_account_of_its_own(
+    installation: Installation, office: Office
+) -> None:
+    ada = office.members[ADA]
+    with office.database.for_team(office.team_id) as connection:
+        before = smart_bcc.account_of(installation, connection, ada)
+        teams.remove_member(connection, ada.id, office.now)
+        teams.free_address(connection, ADA)
+        added = teams.add_member(connection, office.team_id, "Another Ada", ADA)
+        new = teams.member_by_id(connection, added) if added else None
+        assert new is not None
+        account = smart_bcc.account_of(installation, connection, new)
+        assert (account.owner_id, account.id != before.id) == (new.id, True)
+        assert smart_bcc.account_of(installation, connection, new) == account
+        teams.bring_back(connection, ada.id, "Ada", "ada.k@northwind.test", "member")
+        again = teams.member_by_id(connection, ada.id)
+        assert again is not None
+        assert smart_bcc.account_of(installation, connection, again).id == before.id
 
 
 def test_held_mail_is_shown_to_its_member_alone_and_released_or_thrown_away(
