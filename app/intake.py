@@ -60,6 +60,7 @@ class Intake:
                 peer=mail.peer,
                 helo=mail.helo,
                 received_at=mail.received_at,
+                needs_proof=mail.recipient.is_public,
             )
             if new is not None:
                 queue.hint(connection, account.provider, [(account.mailbox, str(new))], self._installation.clock.now())

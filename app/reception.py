@@ -23,6 +23,11 @@ class Recipient:
     member_id: int | None
     item: ItemRef | None = None
 
+    @property
+    def is_public(self) -> bool:
+        """Whether the address has no secret in it: the team's own."""
+        return self.member_id is None and self.item is None
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:

@@ -91,7 +91,8 @@ def verify(connection: sa.Connection, acting: Acting, token: str) -> str:
 def set_unsigned(connection: sa.Connection, acting: Acting, address: str, unsigned: bool) -> None:
     """Say that mail from an address is taken as the member's although nothing proves it, or no longer. Raises NotFound.
 
-    For domains without DKIM: whoever knows the member's Smart BCC address can then send in the member's name.
+    For domains without DKIM: whoever knows the member's Smart BCC address can then send in the member's name. The
+    team's own address, which is no secret, asks for proof all the same.
     """
     if address not in rows.known_addresses(connection, acting.member.id):
         raise NotFound

@@ -153,8 +153,9 @@ def receive(
     peer: str,
     helo: str,
     received_at: datetime,
+    needs_proof: bool,
 ) -> int | None:
-    """Store a mail for an account; None when it is there already.
+    """Store a mail for an account; None when it is there already. `needs_proof`: from whatever address it comes.
 
     The account's row is locked, so that ids rise in the order of the commits and a reader's cursor passes none over.
     """
@@ -164,10 +165,10 @@ def receive(
             """
             INSERT INTO received_mail
               (team_id, account_id, provider_id, connection_id, kind, external_id,
-               mail_from, peer, helo, raw, received_at)
+               mail_from, peer, helo, raw, received_at, needs_proof)
             VALUES
               (:team, :account, :provider_id, :connection, :kind, :external_id,
-               :mail_from, :peer, :helo, :raw, :received_at)
+               :mail_from, :peer, :helo, :raw, :received_at, :needs_proof)
             ON CONFLICT (team_id, account_id, provider_id) DO NOTHING RETURNING id
             """
         ),
@@ -180,6 +181,7 @@ def receive(
             "peer": peer,
             "helo": helo,
             "received_at": received_at,
+            "needs_proof": needs_proof,
             **_item_columns(item),
         },
     ).scalar()
@@ -364,11 +366,18 @@ def was_shown(connection: sa.Connection, member_id: int) -> bool:
 
 
 def member_of_author(connection: sa.Connection, author: str) -> int | None:
-    """Return the member whose address this is known to be; the eldest when it is known of two."""
+    """Return the member whose address this is known to be; the eldest when it is known of two.
+
+    One who paused or ended the account for it takes no mail.
+    """
     return connection.execute(
         sa.text(
             """
-            SELECT member_id FROM threadlink_known_addresses() WHERE address = :author ORDER BY member_id LIMIT 1
+            SELECT k.member_id FROM threadlink_known_addresses() k
+            WHERE k.address = :author AND NOT EXISTS (
+              SELECT FROM account a WHERE a.owner_id = k.member_id
+                AND a.provider = 'smart_bcc' AND (a.paused OR a.state = 'disconnected'))
+            ORDER BY k.member_id LIMIT 1
             """
         ),
         {"author": author},

@@ -57,6 +57,7 @@ received_mail = sa.Table(
     text("held_from"),
     text("held_subject"),
     sa.Column("released_by", sa.BigInteger),  # member
+    flag("needs_proof"),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "public_id"),
     sa.UniqueConstraint("team_id", "account_id", "provider_id"),

@@ -28,7 +28,7 @@ EN = {
     "bcc_ask_proof": "Ask for proof again",
     "bcc_unsigned_hint": (
         "Without proof is for domains that sign no mail. Whoever knows your Smart BCC address could then send in your "
-        "name."
+        "name. The team's address, which is no secret, goes on asking for proof."
     ),
     "bcc_not_verified": "not verified",
     "bcc_asked": "a letter went there: {at}",
@@ -83,7 +83,7 @@ TR = {
     "bcc_ask_proof": "Yeniden kanıt iste",
     "bcc_unsigned_hint": (
         "Kanıtsız kabul, e-postalarını imzalamayan alan adları içindir. Smart Bcc adresinizi bilen biri adınıza "
-        "e-posta gönderebilir."
+        "e-posta gönderebilir. Gizli olmayan ekip adresi kanıt istemeyi sürdürür."
     ),
     "bcc_not_verified": "doğrulanmadı",
     "bcc_asked": "doğrulama mesajı gönderildi: {at}",

@@ -54,7 +54,7 @@ _SINCE = sa.text(
 _ROWS = sa.text(
     """
     SELECT id, provider_id, connection_id, kind, external_id, mail_from, peer, helo, raw, received_at,
-           released_by IS NOT NULL AS is_released
+           released_by IS NOT NULL AS is_released, needs_proof
     FROM received_mail WHERE account_id = :account AND provider_id = ANY(:ids)
     """
 )
@@ -164,6 +164,7 @@ class SmartBccConnector:
             row.received_at,
             item,
             row.is_released,
+            row.needs_proof,
         )
         try:
             headers = headers_of(mail.raw)

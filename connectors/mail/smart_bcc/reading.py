@@ -40,6 +40,7 @@ class Received:
     received_at: datetime
     item: ItemRef | None = None
     is_released: bool = False  # a member said that it may be read as it is
+    needs_proof: bool = False  # it came to an address that is no secret: who knows it proves nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def interpret(mail: Received, known: Known, checked: Checked, *, answers_known: 
     read = replace(read, headers=_with_results(read.headers, checked.results), item=mail.item)
     author = author_of(read.headers)
     if author in known.addresses:
-        if checked.is_proven or known.addresses[author] or mail.is_released:
+        if checked.is_proven or mail.is_released or (known.addresses[author] and not mail.needs_proof):
             return _own(mail, read, author, known)
         return Held(NOT_PROVEN, author, _subject(read))
     if mail.is_released or answers_known or _is_forwarded_by_itself(mail, read, known, checked):

@@ -9,6 +9,7 @@ import pytest
 from app import doctor, smart_bcc
 from app.model import Policy
 from app.policy import as_json
+from app.store import smart_bcc as rows
 from app.store import teams
 from tests.integration.smart_bcc.post_office import ADA, BEA, BOB, DOMAIN, PostOffice, letter, quoted
 
@@ -245,6 +246,17 @@ def test_mail_that_does_not_prove_its_author_is_held_until_released(post: PostOf
     post.read()
     assert post.held() == []
     assert linked(post) == [("deal/d1", "automatic")]
+
+
+def test_an_address_that_needs_no_proof_is_taken_by_a_secret_address_alone(post: PostOffice) -> None:
+    post.dns.known["northwind.test", "TXT"] = ["v=spf1 -all"]
+    with post.office.team() as connection:
+        rows.set_unsigned(connection, post.office.team_id, post.member().id, ADA, True)
+    post.receive(post.team_address(), letter())  # whoever saw the team's address could have sent this
+    assert ([held.why for held in post.held()], post.conversations()) == (["not_proven"], [])
+    post.receive(post.team_address(post.deal()), letter(number=2))
+    post.receive(post.address(), letter(to="somebody@else.test", number=3))
+    assert (len(post.held()), linked(post)) == (1, [("deal/d1", "smart_bcc"), None])
 
 
 def test_mail_of_a_stranger_is_held_and_can_be_thrown_away(post: PostOffice) -> None:

@@ -68,12 +68,17 @@ def test_a_member_who_ended_the_account_has_no_address_until_another_is_taken(
     installation: Installation, browse: Callable[[str], Page], office: Office
 ) -> None:
     ada, intake = browse(ADA), Intake(installation)
-    (own, _) = addresses_on(ada.get(PATH))
+    own, of_team = addresses_on(ada.get(PATH))
     with office.database.for_team(office.team_id) as connection:
         account = smart_bcc.account_of(installation, connection, office.members[ADA])
     office.rows("UPDATE account SET state = 'disconnected' WHERE id = :id RETURNING id", id=account.id)
     assert intake.recipient(local(own)) is None
+    team = intake.recipient(local(of_team))
+    assert team is not None
+    assert intake.member_who_sends(team, ADA) is None
+    assert intake.member_who_sends(team, CAN) == office.members[CAN].id
     ada.post(f"{PATH}/change")
+    assert intake.member_who_sends(team, ADA) == office.members[ADA].id
     assert intake.recipient(local(addresses_on(ada.get(PATH))[0])) is not None
 
 
@@ -132,6 +137,7 @@ def hold(installation: Installation, office: Office, provider_id: str, why: str)
             peer="192.0.2.1",
             helo="mx",
             received_at=office.now,
+            needs_proof=False,
         )
     office.rows(
         "UPDATE received_mail SET held_why = :why, held_from = :ada, held_subject = :subject"
