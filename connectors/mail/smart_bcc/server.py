@@ -10,9 +10,10 @@ import asyncio
 import signal
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -155,28 +156,32 @@ class Carrier:
             wait_s = 1.0 if is_done else wait_s
 
     def carry(self) -> bool:
-        """Carry all that waits; False when the database did not take it."""
-        for path in self._spool.waiting():
+        """Carry all that waits; False when the database did not take it, or the spool could not be listed."""
+        try:
+            waiting = list(self._spool.waiting())
+        except OSError as error:
+            log.error("spool_unreadable", error=type(error).__name__)  # noqa: TRY400 - the same, in one line
+            return False
+        for path in waiting:
             try:
-                mails = self._spool.read(path)
-            except (ValueError, KeyError, TypeError) as error:
-                log.error("spooled_mail_unreadable", error=type(error).__name__)  # noqa: TRY400 - its text may be mail
-                self._spool.set_aside(path)
-                continue
-            try:
-                self._hand_over(mails)
+                self._carry(path)
             except DatabaseUnreachable:
                 log.warning("spool_waits_for_database")
                 return False
             except Exception as error:  # noqa: BLE001 - this mail stays, the next one may be taken
                 log.error("spooled_mail_not_taken", error=type(error).__name__)  # noqa: TRY400 - its text may be mail
-                continue
-            self._spool.forget(path)
         return True
 
-    def _hand_over(self, mails: Sequence[ReceivedMail]) -> None:
+    def _carry(self, path: Path) -> None:
+        try:
+            mails = self._spool.read(path)
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("spooled_mail_unreadable", error=type(error).__name__)  # noqa: TRY400 - its text may be mail
+            self._spool.set_aside(path)
+            return
         for mail in mails:
             self._take(mail)
+        self._spool.forget(path)
 
 
 def _tls(certificate: str) -> ssl.SSLContext | None:

@@ -134,3 +134,15 @@ def test_one_mail_that_cannot_be_taken_holds_up_no_other(tmp_path: Path) -> None
     assert Carrier(kept, take).carry()
     assert taken == [b"good"]
     assert len(list(kept.waiting())) == 1
+
+
+def test_a_disk_that_gives_nothing_now_is_asked_again(tmp_path: Path) -> None:
+    kept = spool(tmp_path, most=10_000)
+    kept.keep([mail(b"good")])
+    (tmp_path / "spool" / "0.mail").mkdir()  # reading it fails, as from a disk that fails
+    taken: list[bytes] = []
+    carrier = Carrier(kept, lambda received: taken.append(received.raw))
+    assert carrier.carry()
+    assert taken == [b"good"]
+    (tmp_path / "spool" / "1.mail").symlink_to("nowhere")
+    assert not carrier.carry()
