@@ -172,17 +172,13 @@ ROUTES: Mapping[str, Ask] = {
     "POST /preferences/sign-in/<uuid:identity>/unbind": Ask("/preferences/sign-in/{identity}/unbind", form={}),
     "POST /preferences/sessions/<uuid:session>/end": Ask("/preferences/sessions/{session}/end", form={}),
     "POST /preferences/sessions/end-others": Ask("/preferences/sessions/end-others", form={}),
-    "GET /preferences/smart-bcc": Ask("/preferences/smart-bcc"),
+    "GET /preferences/smart-bcc": Ask("/preferences/smart-bcc", shows_owner=True),
     "POST /preferences/smart-bcc/change": Ask("/preferences/smart-bcc/change", form={}),
     "POST /preferences/smart-bcc/change-team": Ask(
         "/preferences/smart-bcc/change-team", form={}, access="administrators"
     ),
-    "POST /preferences/smart-bcc/held/<uuid:mail>/release": Ask(
-        "/preferences/smart-bcc/held/{unknown}/release", form={}
-    ),
-    "POST /preferences/smart-bcc/held/<uuid:mail>/discard": Ask(
-        "/preferences/smart-bcc/held/{unknown}/discard", form={}
-    ),
+    "POST /preferences/smart-bcc/held/<uuid:mail>/release": Ask("/preferences/smart-bcc/held/{held}/release", form={}),
+    "POST /preferences/smart-bcc/held/<uuid:mail>/discard": Ask("/preferences/smart-bcc/held/{held}/discard", form={}),
     "POST /preferences/smart-bcc/senders": Ask("/preferences/smart-bcc/senders", form={"address": "new@kum.test"}),
     "POST /preferences/smart-bcc/senders/ask": Ask(
         "/preferences/smart-bcc/senders/ask", form={"address": "x@kum.test"}

@@ -22,7 +22,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import addons as core
-from app import api_keys, members, outgoing_webhooks, signing_in, work
+from app import api_keys, members, outgoing_webhooks, signing_in, smart_bcc, work
 from app.installation import Installation
 from app.oidc import Identity
 from app.ports import AddonCall, CrmAdapter, CrmConnection
@@ -134,7 +134,8 @@ def _digest(connection: sa.Connection, table: sa.Table, mail: Mapping[str, str] 
         column = next((name for name in ("conversation_id", "account_id") if name in table.c), "")
         if not column or table.name == "hint":
             return ""
-        about = f" WHERE {column} = {mail['conversation_number' if column == 'conversation_id' else 'account_number']}"
+        own = mail["conversation_number" if column == "conversation_id" else "account_numbers"]
+        about = f" WHERE {column} IN ({own})"
     rows = f"SELECT md5(t::text) AS row FROM {table.name} t{about}"
     query = f"SELECT coalesce(string_agg(row, '' ORDER BY row), '') FROM ({rows}) AS rows"
     return str(connection.execute(sa.text(query)).scalar_one())
@@ -171,7 +172,7 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
     def open_crm(connection: CrmConnection) -> CrmAdapter:
         return crms[connection.id]
 
-    settings = Settings(public_base_url=ORIGIN, _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
+    settings = Settings(public_base_url=ORIGIN, mail_domain="in.threadlink.test", _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
     gmail = ObedientMail(originals=defaultdict(f"Subject: x\r\n\r\n{CANARY_WORDS}".encode))
     mail: Any = {"gmail": gmail, "graph": ObedientMail("graph")}
@@ -212,6 +213,7 @@ def _fill_ours(world: World) -> None:
         " VALUES (:team, :connection, 'deal', :item, now()) RETURNING public_id",
         team=ours.team_id, connection=ours.connection.id, item=item.external_id,
     )  # fmt: skip
+    held = _hold_mail(world)
     world.ids = {
         **{
             name: str(ours.rows(f"SELECT public_id FROM {table}")[0].public_id)
@@ -224,12 +226,13 @@ def _fill_ours(world: World) -> None:
         },
         "colleague": ours.member(LEO).public_id,
         "account": account.public_id,
-        "account_number": str(account.id),
+        "account_numbers": f"{account.id}, {held.account_id}",
         "action": action,
         "conversation": ours.load(private).public_id,
         "conversation_number": str(private),
         "item": f"deal/{item.external_id}",
         "item_id": item.external_id,
+        "held": str(held.public_id),
         "key": key.public_id,
         "linked": ours.load(linked).public_id,
         "member": ours.members[ADA].public_id,
@@ -241,3 +244,18 @@ def _fill_ours(world: World) -> None:
         "webhook": webhook.public_id,
         "unknown": secrets.token_urlsafe(32),
     }
+
+
+def _hold_mail(world: World) -> sa.Row[Any]:
+    """Let a mail to Ada's Smart BCC address wait for her to say what it is."""
+    ours = world.ours
+    with world.database.for_team(ours.team_id) as connection:
+        account = smart_bcc.account_of(world.installation, connection, ours.members[ADA])
+    (held,) = ours.rows(
+        "INSERT INTO received_mail"
+        " (team_id, account_id, provider_id, raw, received_at, held_why, held_from, held_subject)"
+        " VALUES (:team, :account, 'p1', :raw, :now, 'not_proven', :ada, :subject) RETURNING public_id, account_id",
+        team=ours.team_id, account=account.id, raw=CANARY_WORDS.encode(), now=ours.now, ada=ADA,
+        subject=f"Held {CANARY_WORDS}",
+    )  # fmt: skip
+    return held
