@@ -119,6 +119,7 @@ def sign_in_issuers(settings: Settings, clock: Clock) -> dict[str, OpenIdClient]
             settings.microsoft_client_secret.get_secret_value(),
             subject=("tid", "oid"),
             organization="tid",
+            unmanaged="9188040d-6c67-4c5b-b112-36a304b66dad",  # the tenant that all personal accounts are in
         ),
     )
     return {issuer.name: OpenIdClient(issuer, clock) for issuer in known if issuer.client_id}

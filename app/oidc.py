@@ -54,6 +54,7 @@ class Issuer:
     client_secret: str
     subject: tuple[str, ...]  # the claims that together name a person for good
     organization: str  # the claim that names who manages the person's account
+    unmanaged: str = ""  # what that claim says of accounts that nobody but their owners manage
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +194,11 @@ class OpenIdClient:
             raise self._not_proven("the token names nobody")
         # A claim `email` that the issuer has not verified is whatever its owner typed.
         address = claims.get("email") if claims.get("email_verified") is True else claims.get("preferred_username")
+        organization = _short(claims.get(self.issuer.organization))
         return Identity(
             self.issuer.name,
             "/".join(str(each) for each in subject),
-            _short(claims.get(self.issuer.organization)),
+            "" if organization == self.issuer.unmanaged else organization,
             _short(claims.get("name")),
             _short(address),
         )

@@ -17,6 +17,7 @@ from app.testing.fakes import SteppedClock
 from connectors.simulated_keys import Signer
 
 TENANT, OTHER_TENANT = "5d3b2f10-6a0e-4d0a-9a8b-0c1d2e3f4a5b", "00000000-0000-4000-8000-000000000001"
+PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 METADATA, KEYS, TOKEN = "https://id.test/metadata", "https://id.test/keys", "https://id.test/token"
 BACK = "https://threadlink.test/sign-in/one/callback"
 
@@ -60,7 +61,7 @@ class World:
 def _world(http: responses.RequestsMock, issuer: str, subject: tuple[str, ...], named: dict[str, str]) -> World:
     clock = SteppedClock()
     client = OpenIdClient(
-        Issuer("one", METADATA, "us", "secret", subject, "hd" if subject == ("sub",) else "tid"), clock
+        Issuer("one", METADATA, "us", "secret", subject, "hd" if subject == ("sub",) else "tid", PERSONAL_TENANT), clock
     )
     made = World(http, client, clock, issuer, named)
     made.publish()
@@ -113,6 +114,11 @@ def test_a_person_is_named_by_the_claims_that_never_change(world: World) -> None
 def test_a_person_of_a_tenant_is_named_by_tenant_and_object(tenants: World) -> None:
     bob = tenants.come_back(email="ceo@victim.test", preferred_username="bob@contoso.test")
     assert bob == Identity("one", f"{TENANT}/9", TENANT, "Ada", "bob@contoso.test")
+
+
+def test_a_personal_account_is_of_no_organization(tenants: World) -> None:
+    eve = tenants.come_back(tid=PERSONAL_TENANT, iss=f"https://id.test/{PERSONAL_TENANT}/v2.0")
+    assert (eve.subject, eve.organization) == (f"{PERSONAL_TENANT}/9", "")
 
 
 @pytest.mark.parametrize(
