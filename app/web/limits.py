@@ -71,11 +71,16 @@ class Limits:
             raise TooManyRequests(max(1.0, ends_at - time.time()))
 
     def _client(self) -> str | None:
-        """Return whose address it is: an IPv6 network is one client; a proxy that nobody told us of is none."""
+        """Return whose address it is: an IPv6 network is one client; a proxy that nobody told us of is none.
+
+        A socket that listens on IPv6 names those who come by IPv4 as ::ffff:a.b.c.d: each is a client of its own.
+        """
         try:
             address = ipaddress.ip_address(request.remote_addr or "")
         except ValueError:
             return None
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
         if not self._is_behind_proxies and not address.is_global:
             return None
         if isinstance(address, ipaddress.IPv6Address):

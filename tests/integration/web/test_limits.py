@@ -51,6 +51,14 @@ def test_an_address_asks_only_so_often_whatever_it_asks(client: FlaskClient) -> 
     assert asked(client, "/api/v1/accounts", "2606:2800:220:2::1").status_code == 401
 
 
+def test_who_comes_by_ipv4_to_a_socket_of_ipv6_is_one_client_each(client: FlaskClient) -> None:
+    tried = [asked(client, "/sign-in/guessed", "::ffff:93.184.216.34") for _ in range(3)]
+    assert [answer.status_code for answer in tried] == [404, 404, 429]
+    assert asked(client, "/sign-in/guessed", "93.184.216.34").status_code == 429
+    assert asked(client, "/sign-in/guessed", "::ffff:93.184.216.35").status_code == 404
+    assert [asked(client, "/sign-in/guessed", "::ffff:10.0.0.7").status_code for _ in range(3)] == [404] * 3
+
+
 def test_webhooks_health_and_a_proxy_nobody_told_us_of_are_not_limited(client: FlaskClient) -> None:
     for _ in range(8):
         assert asked(client, "/webhooks/gmail", "93.184.216.34", method="POST").status_code == 403
