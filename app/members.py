@@ -225,13 +225,8 @@ def join(connection: sa.Connection, team_id: int, identity: Identity, now: datet
 
 
 def bind(connection: sa.Connection, acting: Acting, identity: Identity) -> None:
-    """Let a member sign in with an identity. Raises Conflict (identity_in_use)."""
-    known = identities.holder(connection, identity.issuer, identity.subject)
-    if known is not None:
-        if known[0] == acting.member.id:
-            return
-        raise Conflict("identity_in_use")
-    identities.bind(
+    """Let a member sign in with an identity; one that is theirs already stays. Raises Conflict (identity_in_use)."""
+    is_new = identities.bind(
         connection,
         acting.team_id,
         acting.member.id,
@@ -241,7 +236,12 @@ def bind(connection: sa.Connection, acting: Acting, identity: Identity) -> None:
         shown=identity.address or identity.name,
         now=acting.now,
     )
-    _audit(connection, acting, "bind_identity", {"issuer": identity.issuer})
+    if is_new:
+        _audit(connection, acting, "bind_identity", {"issuer": identity.issuer})
+        return
+    known = identities.holder(connection, identity.issuer, identity.subject)
+    if known is None or known[0] != acting.member.id:
+        raise Conflict("identity_in_use")
 
 
 def unbind(connection: sa.Connection, acting: Acting, public_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,8 +17,9 @@ from werkzeug.test import TestResponse
 from app import api_keys, members, signing_in
 from app.acting import Acting
 from app.bootstrap import sign_in_issuers
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.installation import Installation
+from app.oidc import Identity
 from app.settings import Settings
 from app.store import identities, teams
 from app.store.database import Database
@@ -217,6 +219,32 @@ def test_a_member_adds_and_removes_what_they_sign_in_with(
     assert can.post(unbind).status_code == 404
     assert ada.post(unbind).headers["Location"].endswith("=unbound")
     assert visitor().sign_in("google", BEA).status_code == 403
+
+
+def test_an_identity_that_two_bind_at_the_same_moment_is_one_members(office: Office) -> None:
+    shared, outcomes = Identity("google", "17", "", "Nina", NINA), list[str]()
+
+    def bind(email: str) -> None:
+        try:
+            with office.database.for_team(office.team_id) as connection:
+                members.bind(connection, office.acting(email), shared)
+            outcomes.append("bound")
+        except Conflict as error:
+            outcomes.append(error.reason)
+
+    second = threading.Thread(target=bind, args=[CAN])
+    with office.database.for_team(office.team_id) as connection:
+        members.bind(connection, office.acting(ADA), shared)
+        second.start()
+        second.join(0.3)  # it waits for what becomes of Ada's
+        assert outcomes == []
+    second.join()
+    assert outcomes == ["identity_in_use"]
+    bind(ADA)  # once more changes nothing
+    assert outcomes == ["identity_in_use", "bound"]
+    assert [row.member_id for row in office.rows("SELECT member_id FROM audit WHERE action = 'bind_identity'")] == [
+        office.members[ADA].id
+    ]
 
 
 def test_who_was_removed_has_nothing_left(
