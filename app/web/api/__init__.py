@@ -1,7 +1,7 @@
 """The API under /api/v1: what a member may do, for programs, with one of that member's keys.
 
-frame.py: who calls, repeated writes, problems, the OpenAPI document. shapes.py: what goes in and out. The other modules
-hold the routes; like every view they only turn HTTP into calls of the core.
+frame.py: who calls, repeated writes, problems, the OpenAPI document. asked.py, answered.py: what goes in and out. The
+other modules hold the routes; like every view they only turn HTTP into calls of the core.
 """
 
 from __future__ import annotations

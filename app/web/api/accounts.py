@@ -14,8 +14,9 @@ from app.errors import NotFound
 from app.linking.reasons import utc
 from app.model import Member
 from app.store.account_health import AccountHealth, health_of_accounts
+from app.web.api.answered import Accounts, Acted
+from app.web.api.asked import AutoLinkIn
 from app.web.api.frame import Frame
-from app.web.api.shapes import Accounts, Acted, AutoLinkIn
 
 _TAG = "accounts"
 

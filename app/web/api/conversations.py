@@ -18,27 +18,21 @@ from app.store import conversations as rows
 from app.store import crm, teams
 from app.store.work import Work
 from app.web import paging
-from app.web.api.frame import Frame
-from app.web.api.shapes import (
+from app.web.api.answered import (
     Accepted,
     Acted,
-    BulkLinkIn,
     Conversations,
     Decisions,
     Declined,
-    DoctorIn,
     Explained,
-    ItemIn,
-    LinkIn,
     Listed,
-    ListIn,
     Review,
     Suggestions,
     Traced,
-    UndoIn,
     Undone,
-    VisibilityIn,
 )
+from app.web.api.asked import BulkLinkIn, DoctorIn, ItemIn, LinkIn, ListIn, UndoIn, VisibilityIn
+from app.web.api.frame import Frame
 
 _TAG = "conversations"
 

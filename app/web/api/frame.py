@@ -30,7 +30,7 @@ from app.model import Member
 from app.store import api_keys
 from app.web import limits
 from app.web.api import docs
-from app.web.api.shapes import Problem
+from app.web.api.answered import Problem
 
 VERSION = "1"
 LONGEST_IDEMPOTENCY_KEY = 200

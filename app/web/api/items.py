@@ -13,19 +13,10 @@ from app.errors import NotFound
 from app.item_history import history
 from app.model import ITEM_KINDS, Item
 from app.store import mirror
+from app.web.api.answered import FoundItems, ItemOut, MadeItemOut, MadePerson, OfItem
+from app.web.api.asked import ItemIn, NewItemIn, PersonIn, SearchIn
 from app.web.api.conversations import locale_of, ref_of
 from app.web.api.frame import Frame
-from app.web.api.shapes import (
-    FoundItems,
-    ItemIn,
-    ItemOut,
-    MadeItemOut,
-    MadePerson,
-    NewItemIn,
-    OfItem,
-    PersonIn,
-    SearchIn,
-)
 
 _TAG = "items"
 _ITEM = "/items/<any(deal, lead, project):kind>/<string:item>"

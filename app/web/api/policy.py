@@ -13,9 +13,10 @@ from app import work as long_work
 from app.acting import Acting
 from app.errors import NotAllowed
 from app.store.work import Work
+from app.web.api.answered import PolicyOut, WorkOut
+from app.web.api.asked import PolicyIn, ReplayIn
 from app.web.api.conversations import locale_of
 from app.web.api.frame import Frame
-from app.web.api.shapes import PolicyIn, PolicyOut, ReplayIn, WorkOut
 from app.web.api.work import document
 
 _TAG = "policy"

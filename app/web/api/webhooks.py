@@ -12,16 +12,9 @@ from app import outgoing_webhooks as rules
 from app.acting import Acting
 from app.linking.reasons import utc
 from app.store.outgoing_webhooks import Delivery, Webhook
+from app.web.api.answered import Deliveries, WebhookMade, WebhookOut, WebhookRemoved, Webhooks, WebhookTested
+from app.web.api.asked import WebhookIn
 from app.web.api.frame import Frame
-from app.web.api.shapes import (
-    Deliveries,
-    WebhookIn,
-    WebhookMade,
-    WebhookOut,
-    WebhookRemoved,
-    Webhooks,
-    WebhookTested,
-)
 
 _TAG = "webhooks"
 

@@ -12,9 +12,10 @@ from app import work as long_work
 from app.acting import Acting
 from app.linking.reasons import sentence
 from app.model import ItemRef
+from app.web.api.answered import WorkOut
+from app.web.api.asked import BeginIn, WorkQuery
 from app.web.api.conversations import locale_of
 from app.web.api.frame import Frame
-from app.web.api.shapes import BeginIn, WorkOut, WorkQuery
 
 _TAG = "work"
 

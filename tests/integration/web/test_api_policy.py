@@ -10,7 +10,8 @@ import pytest
 
 from app import work
 from app.model import Policy
-from app.web.api.shapes import PolicyIn, PolicyOut
+from app.web.api.answered import PolicyOut
+from app.web.api.asked import PolicyIn
 from tests.integration.building import ADA, BEA, CAN, DAN, TOM, Office
 from tests.integration.web.program import Program
 
