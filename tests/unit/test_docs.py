@@ -107,3 +107,10 @@ def test_the_two_commands_stand_in_the_readme() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "connectors/README.md"])
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    named = re.findall(r"`((?:app|connectors|manifest|tests)/[\w./]*)`", (ROOT / page).read_text("utf-8"))
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
