@@ -145,7 +145,7 @@ def _page(
     counted = dict.fromkeys(rows.STATES, 0) | Counter(state for _, state in everything)
     if found.state and len(everything) == rows.MOST_FOUND:
         return rows.page(connection, found, after, limit), counted
-    fits = (place for place, state in everything if found.state in (None, state))
+    fits = (place for place, state in everything if (state == found.state if found.state else state != "dismissed"))
     return [place for place in fits if after is None or place.is_after(after)][:limit], counted
 
 

@@ -119,7 +119,7 @@ _FOUND_STATES = """
     CROSS JOIN LATERAL (
       SELECT i.state FROM inbox_entry i
       WHERE i.conversation_id = f.conversation_id AND i.account_id = ANY(:accounts) LIMIT 1
-    ) AS x ORDER BY f.at DESC, f.conversation_id DESC
+    ) AS x
 """
 
 
@@ -147,8 +147,8 @@ class Neighbours:
 class Filter:
     """What a list shows: of these accounts, what fits all that is given. Without a state all but what was dismissed.
 
-    Words are beginnings of words; a search answers from the newest MOST_FOUND that have them, a record (a person or an
-    organization) from its newest MOST_OF_RECORD conversations.
+    Words are beginnings of words; a search answers from the newest MOST_FOUND that have them, or from as many as are
+    asked for, a record (a person or an organization) from its newest MOST_OF_RECORD conversations.
     """
 
     account_ids: frozenset[int] = frozenset()
@@ -192,15 +192,13 @@ def page(connection: sa.Connection, wanted: Filter, after: Place | None = None, 
     """Return a page of what fits, newest mail first. One query."""
     if not wanted.account_ids or limit < 1:
         return []
-    # The first page of a mere search asks for no more than it shows; what follows is cut out of all that is found.
-    is_mere = after is None and wanted.record is None and not wanted.since and not wanted.until
     listed = _listed(wanted, "<" if after else "")
     rows = connection.execute(
         sa.text(f"SELECT conversation_id, at FROM ({listed}) AS p ORDER BY at DESC, conversation_id DESC LIMIT :limit"),
         {
             **_given(wanted),
             "limit": limit,
-            "most": limit if is_mere else MOST_FOUND,
+            "most": max(limit, MOST_FOUND),
             **({"place_at": after.at, "place_id": after.conversation_id} if after else {}),
         },
     )
@@ -242,7 +240,11 @@ def _listed(wanted: Filter, side: Literal["", "<", ">"]) -> str:
     )
     of_state = " AND e.state = :state" if wanted.state else " AND e.state <> 'dismissed'"
     if wanted.words:
-        return _FOUND.format(where=where + (_RELATED if wanted.record else ""))
+        found = _FOUND.format(where=where + (_RELATED if wanted.record else ""))
+        if wanted.state:
+            return found
+        states = _FOUND_STATES.format(found=found)
+        return f"SELECT conversation_id, at FROM ({states}) AS s WHERE state <> 'dismissed'"
     if wanted.record:
         return _OF_RECORD.format(where=where + of_state)
     once = _ONCE if len(wanted.account_ids) > 1 else ""
@@ -254,7 +256,8 @@ def search(connection: sa.Connection, wanted: Filter) -> list[tuple[Place, State
     if not wanted.account_ids:
         return []
     found = _FOUND.format(where=_times(wanted) + (_RELATED if wanted.record else ""))
-    rows = connection.execute(sa.text(_FOUND_STATES.format(found=found)), {**_given(wanted), "state": None})
+    states = f"{_FOUND_STATES.format(found=found)} ORDER BY f.at DESC, f.conversation_id DESC"
+    rows = connection.execute(sa.text(states), {**_given(wanted), "state": None})
     return [(Place(row.at, row.conversation_id), row.state) for row in rows]
 
 

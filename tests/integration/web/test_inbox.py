@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import signing_in
+from app.inbox import Wanted, matching
 from app.installation import Installation
 from app.store import inbox
 from app.store.database import Database
@@ -176,11 +177,16 @@ def test_conversations_are_found_by_subject_people_and_snippet(
 def test_a_search_stays_within_its_tab_and_its_team(
     office: Office, browse: Callable[[str], Page], database: Database, team: Callable[..., int]
 ) -> None:
-    office.mail("m1", BEA, ADA, subject="Prices linked")
-    office.mail("m2", "nobody@elsewhere.test", ADA, subject="Prices unlinked")
+    linked = office.mail("m1", BEA, ADA, subject="Prices linked")
+    unlinked = office.mail("m2", "nobody@elsewhere.test", ADA, subject="Prices unlinked")
+    dismissed = office.mail("m3", "nobody@elsewhere.test", ADA, subject="Prices dismissed")
     ada = browse(ADA)
+    ada.post(f"{path_of(office, dismissed)}/dismiss")
     assert subjects(ada.get("/inbox?s=prices&state=linked")) == ["Prices linked"]
-    assert len(subjects(ada.get("/inbox?s=prices"))) == 2
+    assert subjects(ada.get("/inbox?s=prices&state=dismissed")) == ["Prices dismissed"]
+    assert subjects(ada.get("/inbox?s=prices")) == ["Prices unlinked", "Prices linked"]
+    with database.for_team(office.team_id) as connection:  # what "all that match" is
+        assert matching(connection, office.members[ADA], Wanted(query="prices"), 10) == [unlinked, linked]
     other = Office(database, team("Globex"))
     other.mailbox("eve@northwind.test")
     with database.for_team(other.team_id) as connection:
