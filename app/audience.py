@@ -26,6 +26,7 @@ _ANYBODY = Reader(0, False, frozenset())  # who holds no copy and sees the item
 class Witness:
     """A member of the team who may read something of a conversation: how much, and why."""
 
+    member_id: int  # two members may have one name
     name: str
     level: Level
     why: Why
@@ -56,14 +57,14 @@ class Readership:
 
     def after(self, items: Mapping[ItemRef, Item], now: tuple[Witness, ...]) -> dict[ItemRef, Preview]:
         """Return what a link to each of the items would change."""
-        had = {each.name: each.level for each in now}
+        had = {each.member_id: each.level for each in now}
         found = {}
         for ref, item in items.items():
             linked = replace(self._conversation, links=(_as_linked(item),))
             more = [
                 each
                 for each in self._readers(linked, item)
-                if LEVELS.index(each.level) > LEVELS.index(had.get(each.name, "private"))
+                if LEVELS.index(each.level) > LEVELS.index(had.get(each.member_id, "private"))
             ]
             found[ref] = Preview(tuple(more), self._shared(linked))
         return found
@@ -80,11 +81,11 @@ class Readership:
             own = Reader.of(member, self._seen.accounts).account_ids & copies
             sees_item = item is None or self._sees.get(member.id, Audience()).sees(item)
             if own:
-                found.append(Witness(member.name, "full", "owner"))
+                found.append(Witness(member.id, member.name, "full", "owner"))
             elif sees_item and shared != "private":
-                found.append(Witness(member.name, shared, "item"))
+                found.append(Witness(member.id, member.name, shared, "item"))
             elif member.role == "admin":
-                found.append(Witness(member.name, "metadata", "administrator"))
+                found.append(Witness(member.id, member.name, "metadata", "administrator"))
         return tuple(found)
 
     def _shared(self, conversation: Conversation) -> Level:

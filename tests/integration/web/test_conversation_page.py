@@ -109,6 +109,12 @@ def test_the_pane_says_who_reads_it_and_who_would_after_linking(office: Office, 
     )
 
 
+def test_who_would_read_it_is_told_of_members_with_one_name_too(office: Office, browse: Browse) -> None:
+    office.member("ada@lab.test")
+    page = browse(ADA).get(path_of(office, office.mail("m1", TOM, ADA)))
+    assert page.count("After linking these can read it too: Ada, Can, Dan, Eve.") == 2
+
+
 def test_nobody_learns_from_it_who_was_in_bcc(office: Office, browse: Browse) -> None:
     office.mailbox(EVE, visibility="private")
     conversation = office.mail("m1", BEA, ADA, at=[ADA, EVE])  # Eve is named nowhere
