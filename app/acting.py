@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app import ingest
 from app.errors import NotAllowed, NotFound
+from app.linking.addresses import is_ours
 from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy
 from app.model import Account, Conversation, Copy, Decision, ItemRef, Level, Member, Message, Ours, Tombstone
 from app.store import accounts as account_rows
@@ -63,6 +64,16 @@ class Seen:
         """The messages that exist for the member, oldest first; there is at least one."""
         return tuple(message for message in self.conversation.messages if self.level_of(message) != "private")
 
+    @property
+    def counterparts(self) -> dict[str, str]:
+        """Who else takes part as far as the member may know, address to name ("" for none), who wrote last first."""
+        found: dict[str, str] = {}
+        for message in reversed(self.known):
+            for person in message.participants:
+                if person.role != "reply_to" and not is_ours(person.address, self.ours):
+                    found[person.address] = found.get(person.address) or person.name
+        return found
+
     def level_of(self, message: Message) -> Level:
         """Return how much of a message the member may read."""
         return message_level(
@@ -93,6 +104,15 @@ def see(connection: sa.Connection, member: Member, conversation_ids: Collection[
         for each in found
         if may_see(reader, each, accounts, ours, sees_item=(sees_item := linked.get(each.id) not in hidden))
     }
+
+
+def see_one(connection: sa.Connection, member: Member, public_id: str) -> Seen:
+    """Return one conversation as a member sees it, for a question about it. Raises NotFound."""
+    conversation_id = conversations.id_of(connection, public_id) or NOBODYS
+    seen = see(connection, member, [conversation_id]).get(conversation_id)
+    if seen is None:
+        raise NotFound
+    return seen
 
 
 def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[Seen, Decision]]) -> frozenset[int]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from app import creating, review
-from app.acting import NOBODYS, Acting, Seen, act_once, audit, owned_by, see
+from app.acting import NOBODYS, Acting, Seen, act_once, audit, owned_by, see, see_one
 from app.creating import MadeItem
 from app.errors import NotFound
 from app.explain import explain
@@ -133,21 +133,12 @@ def conversation(
     installation: Installation, connection: sa.Connection, member: Member, public_id: str, locale: str
 ) -> Beside:
     """Tell one conversation by its id. Raises NotFound."""
-    return _told(installation, connection, seen_of(connection, member, public_id), locale)
-
-
-def seen_of(connection: sa.Connection, member: Member, public_id: str) -> Seen:
-    """Return one conversation as a member sees it, for a question about it. Raises NotFound."""
-    conversation_id = conversations.id_of(connection, public_id) or NOBODYS
-    seen = see(connection, member, [conversation_id]).get(conversation_id)
-    if seen is None:
-        raise NotFound
-    return seen
+    return _told(installation, connection, see_one(connection, member, public_id), locale)
 
 
 def people_of(connection: sa.Connection, seen: Seen) -> tuple[Counterpart, ...]:
     """Return who else takes part in a conversation, as far as the member may know, and who they are in the CRM."""
-    return _people(connection, seen.member, counterparts(seen))
+    return _people(connection, seen.member, seen.counterparts)
 
 
 # --- making what is missing in the CRM ---
@@ -193,7 +184,7 @@ def _chosen(installation: Installation, acting: Acting, public_id: str, action: 
     """
     with installation.database.for_team(acting.team_id) as connection:
         seen = owned_by(connection, acting, conversations.id_of(connection, public_id) or NOBODYS)
-        named = {**counterparts(seen), "": ""}
+        named = {**seen.counterparts, "": ""}
         if address not in named:
             raise NotFound
         is_new = act_once(connection, acting, lambda: audit(connection, acting, action, seen.conversation, {}))
@@ -207,16 +198,6 @@ def _hash_of(message_id: str) -> bytes:
     """Return what a Message-ID is stored under; of one that names nothing, what nothing is."""
     known_as = normalize_id(message_id)
     return hash_of(known_as) if known_as else b""
-
-
-def counterparts(seen: Seen) -> dict[str, str]:
-    """Return who else takes part as far as the member may know, address to name, who wrote last first."""
-    found: dict[str, str] = {}
-    for message in reversed(seen.known):
-        for person in message.participants:
-            if person.role != "reply_to" and not is_ours(person.address, seen.ours):
-                found[person.address] = found.get(person.address) or person.name
-    return found
 
 
 def _told(installation: Installation, connection: sa.Connection, seen: Seen, locale: str) -> Beside:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import review, trail
-from app.acting import Seen, see
+from app.acting import Seen, see_one
 from app.audience import Preview, Readership, Witness
 from app.errors import NotAllowed, NotFound
 from app.explain import Known, explain
@@ -104,14 +104,12 @@ def shown(
     locale: str,
     now: datetime,
     found: Collection[ItemRef] = (),
-) -> Shown | None:
-    """Return one conversation for its page; None when it does not exist for the member.
+) -> Shown:
+    """Return one conversation for its page. Raises NotFound when it does not exist for the member.
 
     `found` are items that the member looked for, to say beside each who could read the conversation.
     """
-    seen = _seen(connection, member, public_id)
-    if seen is None:
-        return None
+    seen = see_one(connection, member, public_id)
     (with_text,) = conversations.load(connection, [seen.conversation.id], with_text=True)
     told = explain(connection, seen, locale)
     linked = seen.conversation.primary_link
@@ -149,9 +147,7 @@ def move(connection: sa.Connection, member: Member, public_id: str, ref: ItemRef
 
     Raises NotFound for a conversation or an item that does not exist for the member, NotAllowed (not_owner).
     """
-    seen = _seen(connection, member, public_id)
-    if seen is None:
-        raise NotFound
+    seen = see_one(connection, member, public_id)
     if not seen.may_link:
         raise NotAllowed("not_owner")
     linked = seen.conversation.primary_link
@@ -165,11 +161,6 @@ def move(connection: sa.Connection, member: Member, public_id: str, ref: ItemRef
     now = readership.now(items.get(linked.ref))
     title = (linked.title or str(linked.ref)) if seen.sees_item else None
     return Move(seen, title, items[ref], readership.after({ref: items[ref]}, now)[ref])
-
-
-def _seen(connection: sa.Connection, member: Member, public_id: str) -> Seen | None:
-    conversation_id = conversations.id_of(connection, public_id)
-    return see(connection, member, [conversation_id]).get(conversation_id) if conversation_id is not None else None
 
 
 def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from app import links
 from app.acting import Seen, may_name, see
 from app.errors import NotFound
-from app.linking.addresses import is_ours
 from app.linking.reasons import sentence, utc
 from app.linking.search import query_words
 from app.linking.visibility import Reader
@@ -341,14 +340,9 @@ def _row(
     seen: Seen, at: datetime | None, why: _Why, *, is_dismissed: bool, item_state: ItemState | None, note: Note
 ) -> Row:
     conversation, known = seen.conversation, seen.known
-    people: dict[str, str] = {}
-    for message in reversed(known):
-        for person in message.participants:
-            if person.role != "reply_to" and not is_ours(person.address, seen.ours):
-                people.setdefault(person.address, person.name or person.address)
     newest = next((message for message in reversed(known) if seen.level_of(message) == "full"), None)
     snippet = seen.copy_of(newest) if newest else None
-    names = tuple(people.values())
+    names = tuple(name or address for address, name in seen.counterparts.items())
     link = conversation.primary_link
     holding = {copy.account_id for message in conversation.messages for copy in message.copies}
     state: State = "unlinked"

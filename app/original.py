@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app.acting import NOBODYS, see
+from app.acting import see_one
 from app.errors import AccessRevoked, Gone, NotFound, Unsupported
 from app.installation import Installation
 from app.linking import original as mails
 from app.linking.original import Original
 from app.model import Account, Copy, Member
 from app.ports import Mailbox, OriginalMail
-from app.store import conversations
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,9 @@ def place(connection: sa.Connection, member: Member, conversation: str, message:
 
     Raises NotFound where there is none.
     """
-    conversation_id = conversations.id_of(connection, conversation) or NOBODYS
-    seen = see(connection, member, [conversation_id]).get(conversation_id)
-    found = next((each for each in seen.conversation.messages if each.public_id == message), None) if seen else None
-    if seen is None or found is None:
+    seen = see_one(connection, member, conversation)
+    found = next((each for each in seen.conversation.messages if each.public_id == message), None)
+    if found is None:
         raise NotFound
     copy = seen.own_copy_of(found) if own else seen.copy_of(found)
     account = next((each for each in seen.accounts if copy is not None and each.id == copy.account_id), None)

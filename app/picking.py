@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import review
-from app.acting import Seen, see
+from app.acting import Seen, see, see_one
 from app.errors import NotAllowed, NotFound
 from app.linking.reasons import sentence
 from app.model import Item, ItemRef, Link, Member
 from app.ports import SearchHit
-from app.store import conversations, mirror
+from app.store import mirror
 
 MOST_HITS = 10
 MOST_SHARED = 8
@@ -69,10 +69,7 @@ def for_one(
     chosen: ItemRef | None = None,
 ) -> Pick:
     """Return what to choose from. Raises NotFound, NotAllowed (not_owner)."""
-    key = conversations.id_of(connection, public_id)
-    seen = see(connection, member, [key]).get(key) if key is not None else None
-    if seen is None:
-        raise NotFound
+    seen = see_one(connection, member, public_id)
     if not seen.may_link:
         raise NotAllowed("not_owner")
     link = seen.conversation.primary_link

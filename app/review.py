@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from app import deciding, links
 from app.acting import may_name
 from app.errors import Conflict, NotFound
-from app.linking.addresses import is_ours
 from app.linking.decide import decide
 from app.linking.reasons import sentence, utc
 from app.linking.suggest import SuggestInput, Suggestion, suggest
@@ -91,7 +90,7 @@ def groups(connection: sa.Connection, member: Member) -> list[Group]:
         conversation = choice.seen.conversation
         persons = frozenset(link.ref for link in conversation.links if link.ref.kind == "person")
         linked = conversation.primary_link.ref if conversation.primary_link else None
-        key = (persons, frozenset() if persons else frozenset(_counterparts(choice.seen)), linked, choice.reason)
+        key = (persons, frozenset() if persons else frozenset(choice.seen.counterparts), linked, choice.reason)
         together.setdefault(key, []).append(choice)
     names = _names(connection, member, [choice.seen for members in together.values() for choice in members])
     found = []
@@ -130,18 +129,8 @@ def _names(connection: sa.Connection, member: Member, asked: Sequence[Seen]) -> 
     shown = {ref: r.title for ref, r in known.items() if r.title and audience.is_in(ref.connection_id, r.visible_to)}
     return {
         seen.conversation.id: tuple(shown[ref] for ref in persons[seen.conversation.id] if ref in shown)
-        or tuple(_counterparts(seen).values())
+        or tuple(name or address for address, name in seen.counterparts.items())
         for seen in asked
-    }
-
-
-def _counterparts(seen: Seen) -> dict[str, str]:
-    """Return who else takes part, by address, as far as the reader may know, the newest first."""
-    return {
-        person.address: person.name or person.address
-        for message in seen.known
-        for person in message.participants
-        if person.role != "reply_to" and not is_ours(person.address, seen.ours)
     }
 
 

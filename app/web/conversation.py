@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import beside, inbox, links
 from app import conversation as core
 from app.acting import NOBODYS, Acting
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest
 from app.inbox import Wanted
 from app.installation import Installation
 from app.model import Level
@@ -122,8 +122,6 @@ def _page(installation: Installation, conversation: UUID, trouble: str = "") -> 
         refs = [hit.ref for hit in hits or ()]
         now = installation.clock.now()
         shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
-        if shown is None:
-            raise NotFound
         neighbours = inbox.neighbours(connection, shown.seen, asked, who().zone)
         crm_can = beside.crm_of(installation, connection)
     original = uuid_of(request.args.get("original", ""))
@@ -139,7 +137,7 @@ def _page(installation: Installation, conversation: UUID, trouble: str = "") -> 
         neighbours=neighbours,
         list=link_of(asked),
         crm_can=crm_can,
-        counterparts=beside.counterparts(shown.seen),
+        counterparts=shown.seen.counterparts,
         once=making.choice(installation, conversation),
         trouble=trouble,
         **_within(asked),

@@ -53,6 +53,15 @@ def accept(office: Office, email: str, conversation: int) -> None:
         review.accept(connection, office.acting(email), conversation)
 
 
+def test_who_else_takes_part_is_told_who_wrote_last_first_by_the_last_name_given(office: Office) -> None:
+    una = "una@brightwater.test"
+    office.mail("m1", f"Tom B <{TOM}>", ADA, cc=una)
+    conversation = office.mail("m2", una, ADA, cc=TOM, answers="m1")
+    with office.database.for_team(office.team_id) as connection:
+        people = office.seen(connection, ADA, conversation).counterparts
+    assert list(people.items()) == [(una, ""), (TOM, "Tom B")]
+
+
 def test_the_item_the_subject_names_comes_first_and_closed_ones_last(office: Office) -> None:
     conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
     found = ranked(office, ADA, conversation)

@@ -10,10 +10,10 @@ from flask import Response, jsonify
 
 from app import doctor, inbox, links, offers, review
 from app import work as long_work
-from app.acting import NOBODYS, Acting, Seen
+from app.acting import NOBODYS, Acting, see_one
 from app.errors import NotFound
 from app.explain import decided, explain
-from app.model import ItemRef, Member
+from app.model import ItemRef
 from app.store import conversations as rows
 from app.store import crm, teams
 from app.store.work import Work
@@ -70,7 +70,7 @@ def _add_lists(frame: Frame) -> None:
     def list_decisions(conversation: UUID) -> Response:
         """List every decision that was made on a conversation, with its candidates and their evidence."""
         with frame.reading() as (connection, member):
-            told = decided(connection, _seen(connection, member, conversation), locale_of(connection))
+            told = decided(connection, see_one(connection, member, str(conversation)), locale_of(connection))
         return jsonify({"decisions": told})
 
 
@@ -79,14 +79,14 @@ def _add_reading(frame: Frame) -> None:
     def explain_conversation(conversation: UUID) -> Response:
         """Say what a conversation is linked to, why, and what would change that."""
         with frame.reading() as (connection, member):
-            return jsonify(explain(connection, _seen(connection, member, conversation), locale_of(connection)))
+            return jsonify(explain(connection, see_one(connection, member, str(conversation)), locale_of(connection)))
 
     @frame.route("GET", "/conversations/<uuid:conversation>/suggestions", Suggestions, _TAG)
     def suggest_items(conversation: UUID) -> Response:
         """Rank the items to link a conversation to, best first, each with its evidence."""
         with frame.reading() as (connection, member):
             locale = locale_of(connection)
-            found = review.suggestions(connection, _seen(connection, member, conversation))
+            found = review.suggestions(connection, see_one(connection, member, str(conversation)))
         return jsonify({"suggestions": [review.suggestion_document(each, locale) for each in found]})
 
     @frame.route("GET", "/review", Review, _TAG)
@@ -220,14 +220,6 @@ def ref_of(connection: sa.Connection, item: ItemIn) -> ItemRef:
 
 def _id(connection: sa.Connection, conversation: UUID) -> int:
     return rows.id_of(connection, str(conversation)) or NOBODYS
-
-
-def _seen(connection: sa.Connection, member: Member, conversation: UUID) -> Seen:
-    conversation_id = _id(connection, conversation)
-    seen = links.see(connection, member, [conversation_id]).get(conversation_id)
-    if seen is None:
-        raise NotFound
-    return seen
 
 
 def _acted(outcome: str, acting: Acting) -> dict[str, Any]:

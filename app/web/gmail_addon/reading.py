@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import addons, beside, inbox, review
-from app.acting import Seen
+from app.acting import Seen, see_one
 from app.beside import Beside
 from app.errors import Conflict, NotFound
 from app.linking.visibility import Reader
@@ -115,7 +115,7 @@ def search(asked: Asked) -> Answer:
     """Show the items whose title has the words of the field."""
     query = asked.field("q")[:LONGEST_QUERY]
     with asked.reading() as connection:
-        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
     is_linked, made_choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
@@ -150,7 +150,7 @@ def ask_move(asked: Asked) -> Answer:
 def ask_create(asked: Asked) -> Answer:
     """Ask for what a new item needs."""
     with asked.reading() as connection:
-        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        seen = see_one(connection, asked.signed.member, asked.conversation)
         people = beside.people_of(connection, seen)
     made_choice = asked.choice(asked.conversation)
     shown = conversation_cards.create_card(
@@ -178,7 +178,7 @@ def item_kind(asked: Asked) -> ItemKind:
 
 def _linked(asked: Asked, connection: sa.Connection) -> tuple[Seen, Link]:
     """Return the conversation that a button names, with its link. Raises NotFound, Conflict (not_linked)."""
-    seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+    seen = see_one(connection, asked.signed.member, asked.conversation)
     link = seen.conversation.primary_link
     if link is None:
         raise Conflict("not_linked")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from app import addons, beside, picking
+from app.acting import see_one
 from app.beside import Beside, OpenItem
 from app.errors import Conflict, NotFound
 from app.linking.text import one_line
@@ -45,7 +46,7 @@ def search(asked: Asked) -> Response:
     """Show the items whose title has the words of the field."""
     query = field("q")[:LONGEST_QUERY]
     with asked.reading() as connection:
-        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
     is_linked, choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
@@ -55,7 +56,7 @@ def search(asked: Asked) -> Response:
 def ask_unlink(asked: Asked) -> Response:
     """Ask before a link is taken off. Raises Conflict (not_linked)."""
     with asked.reading() as connection:
-        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        seen = see_one(connection, asked.signed.member, asked.conversation)
     link, choice = seen.conversation.primary_link, asked.choice(asked.conversation)
     if link is None:
         raise Conflict("not_linked")
@@ -76,7 +77,7 @@ def ask_move(asked: Asked) -> Response:
 def ask_create(asked: Asked) -> Response:
     """Ask for what a new item needs."""
     with asked.reading() as connection:
-        seen = beside.seen_of(connection, asked.signed.member, asked.conversation)
+        seen = see_one(connection, asked.signed.member, asked.conversation)
         people = beside.people_of(connection, seen)
     return part(
         asked,
