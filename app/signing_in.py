@@ -80,16 +80,17 @@ def open_link(installation: Installation, token: str) -> SignedIn:
 def sign_in(installation: Installation, token: str, browser: str = "", cookie: str = "") -> str:
     """Use a link up and begin a session; return what the browser's cookie holds. Raises NotFound.
 
-    `browser` is what it calls itself; `cookie` is what it held before, whose session ends.
+    `browser` is what it calls itself; `cookie` is what it held before, whose session ends once another has begun.
     """
     team_id = _team(installation, token)
-    sign_out(installation, cookie)
     with installation.database.for_team(team_id) as connection:
         member_id = sessions.use_link(connection, hashed(token), installation.clock.now())
         member = teams.member_by_id(connection, member_id) if member_id is not None else None
         if member is None:
             raise NotFound("link_not_valid")
-        return begin_session(installation, connection, team_id, member, browser, "link")
+        begun = begin_session(installation, connection, team_id, member, browser, "link")
+    sign_out(installation, cookie)
+    return begun
 
 
 def begin_session(

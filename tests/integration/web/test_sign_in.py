@@ -51,6 +51,20 @@ def test_a_link_ends_after_ten_minutes(client: FlaskClient, clock: StoppedClock,
     assert (client.get(path).status_code, client.post(path, headers=OWN).status_code) == (404, 404)
 
 
+def test_a_session_ends_when_another_begins_in_its_browser_and_not_before(
+    client: FlaskClient, installation: Installation, clock: StoppedClock, team_id: int, member: Callable[..., Member]
+) -> None:
+    first, late, last = (urlsplit(signing_in.invite(installation, team_id, member()).url).path for _ in range(3))
+    client.post(first, headers=OWN)
+    kept = client.get_cookie("__Host-threadlink-member", domain="threadlink.test")
+    assert kept is not None
+    assert client.post(last, headers=OWN).status_code == 303
+    assert signing_in.signed_in(installation, kept.value) is None
+    clock.advance(timedelta(minutes=10))
+    assert client.post(late, headers=OWN).status_code == 404
+    assert client.get("/inbox").status_code == 200
+
+
 @pytest.mark.parametrize("token", ["x", "x" * 5000, "ı", "%00"])
 def test_what_is_no_link_is_not_there(client: FlaskClient, token: str) -> None:
     assert client.get(f"/sign-in/{token}").status_code == 404
