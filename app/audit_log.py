@@ -13,10 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.accounts import audit
 from app.acting import Acting, Seen, see
 from app.errors import NotAllowed
 from app.model import ItemRef, Member
-from app.store import accounts, links, mirror
+from app.store import accounts, mirror
 from app.store import audit as rows
 from app.store.audit import Known, Row
 from app.store.database import Database
@@ -71,11 +72,7 @@ def begin_export(connection: sa.Connection, acting: Acting) -> int:
     """Write that the log is exported, and return where the export begins. Raises NotAllowed (not_administrator)."""
     if acting.member.role != "admin":
         raise NotAllowed("not_administrator")
-    links.audit(
-        connection,
-        acting.team_id,
-        [{"at": acting.now, "member_id": acting.member.id, "action": "export_audit", "detail": {}}],
-    )
+    audit(connection, acting.team_id, acting.member.id, "export_audit", {}, acting.now)
     (newest,) = rows.page(connection, before=None, member_id=acting.member.id, action="export_audit", limit=1)
     return newest.id
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.accounts import audit
 from app.acting import Acting
 from app.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from app.linking.addresses import domain_of, normalize
 from app.model import Member, MemberRole
 from app.oidc import Identity
-from app.store import api_keys, identities, invitations, links, sessions, teams
+from app.store import api_keys, identities, invitations, sessions, teams
 from app.store.identities import BoundIdentity
 from app.store.sessions import hashed
 
@@ -56,8 +57,7 @@ def add(
     member_id = teams.add_member(connection, team_id, name, email, role)
     if member_id is None:
         return None
-    detail = {"member": member_id, "role": role}
-    links.audit(connection, team_id, [{"at": now, "member_id": None, "action": "add_member", "detail": detail}])
+    audit(connection, team_id, None, "add_member", {"member": member_id, "role": role}, now)
     return teams.member_by_id(connection, member_id)
 
 
@@ -292,16 +292,4 @@ def _entered(name: str, email: str) -> tuple[str, str]:
 
 
 def _audit(connection: sa.Connection, acting: Acting, action: str, detail: Mapping[str, Any]) -> None:
-    links.audit(
-        connection,
-        acting.team_id,
-        [
-            {
-                "at": acting.now,
-                "member_id": acting.member.id,
-                "action": action,
-                "batch_id": acting.batch_id,
-                "detail": dict(detail),
-            }
-        ],
-    )
+    audit(connection, acting.team_id, acting.member.id, action, detail, acting.now)
