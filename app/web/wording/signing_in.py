@@ -43,7 +43,7 @@ EN = {
     "key_revoke_named": "Revoke the key “{name}”",
     "done_bound": "From now on you can sign in with this account.",
     "done_unbound": "You can no longer sign in with this account.",
-    "done_ended": "{n} browsers signed out.",
+    "done_ended": "Browsers signed out: {n}.",
     "done_key_revoked": "The key no longer works.",
 }
 
