@@ -235,30 +235,31 @@ def _before(conversation: Conversation, items: Collection[ItemRef], known: froze
     }
 
 
-def restore(connection: sa.Connection, acting: Acting, entry: sa.Row[Any]) -> None:
-    """Put what an audited action changed back to what stood before it: tombstones, dismissal, visibility."""
-    before = entry.detail["before"]
-    for ref in entry.detail["items"]:
-        rows.unbury(connection, [entry.conversation_id], ItemRef(**ref))
-    stones = (
-        Tombstone(ItemRef(**t["ref"]), t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
-        for t in before["tombstones"]
-    )
-    rows.bury(connection, acting.team_id, [(entry.conversation_id, stone) for stone in stones], None)
-    if entry.action in ("link", "dismiss"):
-        rows.undismiss(connection, [entry.conversation_id])
-        if before["dismissed"] is not None:
-            known = {entry.conversation_id: before["dismissed"]}
-            rows.dismiss(connection, acting.team_id, known, acting.now, acting.member.id)
-    if entry.action == "set_visibility":
-        write_visibility(connection, entry.conversation_id, before["visibility"])
+def restore(connection: sa.Connection, acting: Acting, entries: Sequence[sa.Row[Any]]) -> None:
+    """Put what audited actions changed back to what stood before them: tombstones, dismissals, visibility.
 
-
-def write_visibility(connection: sa.Connection, conversation_id: int, level: Level | None) -> None:
-    """Store the owner's choice of who may read a conversation; None follows the accounts."""
-    connection.execute(
-        sa.text("UPDATE conversation SET visibility = :level WHERE id = :id"), {"id": conversation_id, "level": level}
-    )
+    The newest comes first, so that what the oldest found is what stands. As many queries as for one.
+    """
+    stones: dict[tuple[int, ItemRef], Tombstone | None] = {}
+    dismissals: dict[int, list[str] | None] = {}
+    levels: dict[int, Level | None] = {}
+    for entry in entries:
+        before = entry.detail["before"]
+        stones |= {(entry.conversation_id, ItemRef(**ref)): None for ref in entry.detail["items"]}
+        for t in before["tombstones"]:
+            ref = ItemRef(**t["ref"])
+            stone = Tombstone(ref, t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
+            stones[entry.conversation_id, ref] = stone
+        if entry.action in ("link", "dismiss"):
+            dismissals[entry.conversation_id] = before["dismissed"]
+        if entry.action == "set_visibility":
+            levels[entry.conversation_id] = before["visibility"]
+    rows.unbury(connection, stones)
+    rows.bury(connection, acting.team_id, [(key, stone) for (key, _), stone in stones.items() if stone], None)
+    rows.undismiss(connection, dismissals)
+    known = {key: candidates for key, candidates in dismissals.items() if candidates is not None}
+    rows.dismiss(connection, acting.team_id, known, acting.now, acting.member.id)
+    conversations.set_visibility(connection, levels)
 
 
 def ref_json(ref: ItemRef) -> dict[str, Any]:

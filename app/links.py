@@ -25,7 +25,6 @@ from app.acting import (
     restore,
     see,
     seen_by,
-    write_visibility,
 )
 from app.deciding import counterparts_digest, inputs, record_only, surroundings, want_notes
 from app.errors import Conflict, NotAllowed, NotFound, RequestRefused
@@ -190,7 +189,7 @@ def set_visibility(connection: sa.Connection, acting: Acting, conversation_id: i
     seen = seen_by(connection, acting, conversation_id)
     if not seen.owns:
         raise NotAllowed("not_owner")
-    write_visibility(connection, conversation_id, level)
+    conversations.set_visibility(connection, {conversation_id: level})
     audit(connection, acting, "set_visibility", seen.conversation, {"level": level})
     primary = seen.conversation.primary_link
     if primary is not None:
@@ -201,8 +200,9 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str, *, only: Coll
     """Take an action back: what it made ends, what it ended returns, and no tombstone is left (T4).
 
     What somebody chose for a conversation after it stays. With `only` it is taken back on these conversations alone.
-    Returns the conversations on which it was taken back. Raises NotFound for an unknown batch, NotAllowed (not_owner),
-    Conflict (nothing_to_undo, changed_meanwhile; work_running while the action is not at its end).
+    As many queries as for one. Returns the conversations on which it was taken back. Raises NotFound for an unknown
+    batch, NotAllowed (not_owner), Conflict (nothing_to_undo, changed_meanwhile; work_running while the action is not at
+    its end).
     """
     if work.is_running(connection, batch_id):
         raise Conflict("work_running")
@@ -231,12 +231,12 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str, *, only: Coll
     may_change = {row.conversation_id for row in changed if row.conversation_id in seen} - overtaken - undone
     links_changed = [row for row in changed if row.conversation_id in may_change]
     made = [row.id for row in links_changed if str(row.batch_id) == batch_id and row.removed_at is None]
-    ended = [row.id for row in links_changed if str(row.removed_batch_id) == batch_id]
+    ended = [row.id for row in links_changed if str(row.removed_batch_id) == batch_id != str(row.batch_id)]
     rows.remove(connection, made, why="undone", at=acting.now, by=acting.member.id, batch_id=acting.batch_id)
     rows.bring_back(connection, ended)
-    for entry in entries:
-        restore(connection, acting, entry)
-        audit(connection, acting, "undo", seen[entry.conversation_id].conversation, {"batch_id": batch_id})
+    restore(connection, acting, entries)
+    taken_back = [(seen[entry.conversation_id].conversation, {"batch_id": batch_id}, ()) for entry in entries]
+    audit_all(connection, acting, "undo", taken_back)
     touched = sorted({entry.conversation_id for entry in entries} | may_change)
     _settle(connection, acting, touched, _primary_refs(links_changed))
     return touched
@@ -352,7 +352,7 @@ def link_all(
     _take_off(
         connection, acting, [(conversation.id, primary) for conversation, primary in moved if primary], "replaced"
     )
-    rows.unbury(connection, ids, item.ref)
+    rows.unbury(connection, {(each, item.ref) for each in ids})
     rows.undismiss(connection, ids)
     rows.add(
         connection,

@@ -1,14 +1,15 @@
-"""Reading conversations whole, with everything rules and readers look at, in a fixed number of queries."""
+"""Conversations: read whole, with all that rules and readers look at, in a fixed number of queries; who may read."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from app.model import Attachment, Conversation, Copy, ItemRef, Link, Message, Participant, Tombstone
+from app.model import Attachment, Conversation, Copy, ItemRef, Level, Link, Message, Participant, Tombstone
 
 _RELATED = sa.text(
     """
@@ -178,6 +179,19 @@ def by_internet_id(connection: sa.Connection, internet_ids: Sequence[str]) -> di
         {"ids": list(internet_ids)},
     )
     return {row.internet_id: row.conversation_id for row in rows}
+
+
+def set_visibility(connection: sa.Connection, levels: Mapping[int, Level | None]) -> None:
+    """Store the owners' choices of who may read conversations; None follows the accounts."""
+    connection.execute(
+        sa.text(
+            """
+            UPDATE conversation c SET visibility = r.level
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id bigint, level text) WHERE c.id = r.id
+            """
+        ),
+        {"rows": json.dumps([{"id": key, "level": level} for key, level in levels.items()])},
+    )
 
 
 def _people(

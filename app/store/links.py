@@ -240,21 +240,19 @@ def follow_tombstones(connection: sa.Connection, gone: ItemRef, into: ItemRef) -
     )
 
 
-def unbury(connection: sa.Connection, conversation_ids: Collection[int], ref: ItemRef) -> None:
-    """Forget the tombstones of an item on these conversations."""
+def unbury(connection: sa.Connection, tombstones: Collection[tuple[int, ItemRef]]) -> None:
+    """Forget that items were taken off conversations: (conversation, item)."""
     connection.execute(
         sa.text(
             """
-            DELETE FROM tombstone WHERE conversation_id = ANY(:ids)
-              AND (crm_connection_id, kind, external_id) = (:connection_id, :kind, :external_id)
+            DELETE FROM tombstone t
+            USING jsonb_to_recordset(CAST(:rows AS jsonb))
+              AS r (conversation_id bigint, connection_id bigint, kind text, external_id text)
+            WHERE (t.conversation_id, t.crm_connection_id, t.kind, t.external_id)
+              = (r.conversation_id, r.connection_id, r.kind, r.external_id)
             """
         ),
-        {
-            "ids": sorted(conversation_ids),
-            "kind": ref.kind,
-            "external_id": ref.external_id,
-            "connection_id": ref.connection_id,
-        },
+        {"rows": json.dumps([{"conversation_id": key, **_ref(ref)} for key, ref in tombstones])},
     )
 
 
@@ -384,6 +382,8 @@ def later_actions(connection: sa.Connection, batch_id: str) -> frozenset[tuple[i
 
 
 def _refs(refs: Collection[ItemRef]) -> str:
-    return json.dumps(
-        [{"connection_id": ref.connection_id, "kind": ref.kind, "external_id": ref.external_id} for ref in refs]
-    )
+    return json.dumps([_ref(ref) for ref in refs])
+
+
+def _ref(ref: ItemRef) -> dict[str, object]:
+    return {"connection_id": ref.connection_id, "kind": ref.kind, "external_id": ref.external_id}

@@ -64,6 +64,21 @@ def test_undoing_a_dismissal_and_a_link_that_ended_one(office: Office) -> None:
     assert not office.is_dismissed(conversation)
 
 
+def test_undoing_one_action_of_several_steps_returns_to_before_the_first(office: Office) -> None:
+    conversation = office.mail("m1", TOM, ADA)
+    office.link(ADA, conversation, office.ref("deal", "d2"))
+    office.unlink(ADA, conversation)
+    office.dismiss(ADA, conversation)
+    acting = office.acting(ADA)
+    with office.database.for_team(office.team_id) as connection:
+        links.link(connection, acting, conversation, office.ref("deal", "d2"))
+        links.unlink(connection, acting, conversation)
+    assert not office.is_dismissed(conversation)
+    assert office.undo(ADA, acting.batch_id) == [conversation]
+    assert (office.linked(conversation), office.tombstones(conversation)) == (None, ["deal/d2"])
+    assert office.is_dismissed(conversation)
+
+
 def test_undoing_a_change_of_visibility_looks_at_the_note_again(office: Office) -> None:
     conversation = office.mail("m1", BEA, ADA)
     office.share(ADA, conversation, "metadata")

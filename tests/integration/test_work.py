@@ -194,11 +194,17 @@ def test_parts_take_as_many_queries_however_many_conversations(office: Office, d
     counted: list[str] = []
     sa.event.listen(database.engine, "before_cursor_execute", lambda _c, _u, statement, *_: counted.append(statement))
 
-    def cost(count: int, name: str) -> int:
-        ids = [office.mail(f"{name}{n}", TOM, ADA) for n in range(count)]
+    def cost(count: int, name: str) -> tuple[int, int]:
+        ids = [office.mail(f"{name}{n}", BEA, ADA) for n in range(count)]
         counted.clear()
-        bulk_link(office, ADA, ids)
-        return len(counted)
+        action = bulk_link(office, ADA, ids, elsewhere="move").batch_id
+        linking = len(counted)
+        assert {office.linked(each) for each in ids} == {"deal/d2"}
+        counted.clear()
+        assert office.undo(ADA, action) == ids
+        taking_back = len(counted)
+        assert [(office.linked(each), office.tombstones(each)) for each in ids] == [("deal/d1", [])] * count
+        return linking, taking_back
 
     assert cost(1, "a") == cost(9, "b")
 
