@@ -14,7 +14,7 @@ from app import ingest
 from app.errors import NotAllowed, NotFound
 from app.linking.addresses import is_ours
 from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy
-from app.model import Account, Conversation, Copy, Decision, ItemRef, Level, Member, Message, Ours, Tombstone
+from app.model import Account, Conversation, Copy, Decision, ItemRef, Level, Member, Message, Ours
 from app.store import accounts as account_rows
 from app.store import conversations, mirror
 from app.store import links as rows
@@ -233,33 +233,6 @@ def _before(conversation: Conversation, items: Collection[ItemRef], known: froze
         "dismissed": None if known is None else sorted(known),
         "visibility": conversation.visibility,
     }
-
-
-def restore(connection: sa.Connection, acting: Acting, entries: Sequence[sa.Row[Any]]) -> None:
-    """Put what audited actions changed back to what stood before them: tombstones, dismissals, visibility.
-
-    The newest comes first, so that what the oldest found is what stands. As many queries as for one.
-    """
-    stones: dict[tuple[int, ItemRef], Tombstone | None] = {}
-    dismissals: dict[int, list[str] | None] = {}
-    levels: dict[int, Level | None] = {}
-    for entry in entries:
-        before = entry.detail["before"]
-        stones |= {(entry.conversation_id, ItemRef(**ref)): None for ref in entry.detail["items"]}
-        for t in before["tombstones"]:
-            ref = ItemRef(**t["ref"])
-            stone = Tombstone(ref, t["member_name"], datetime.fromisoformat(t["at"]), t["title"])
-            stones[entry.conversation_id, ref] = stone
-        if entry.action in ("link", "dismiss"):
-            dismissals[entry.conversation_id] = before["dismissed"]
-        if entry.action == "set_visibility":
-            levels[entry.conversation_id] = before["visibility"]
-    rows.unbury(connection, stones)
-    rows.bury(connection, acting.team_id, [(key, stone) for (key, _), stone in stones.items() if stone], None)
-    rows.undismiss(connection, dismissals)
-    known = {key: candidates for key, candidates in dismissals.items() if candidates is not None}
-    rows.dismiss(connection, acting.team_id, known, acting.now, acting.member.id)
-    conversations.set_visibility(connection, levels)
 
 
 def ref_json(ref: ItemRef) -> dict[str, Any]:

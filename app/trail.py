@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.acting import Seen
-from app.links import OVERTAKEN_BY, may_undo
 from app.model import ItemRef
 from app.store import links as rows
 from app.store import mirror
+from app.undoing import OVERTAKEN_BY, may_undo
 
 # What people do that is told; the rest of the audit trail is no matter of the conversation's page.
 ACTIONS = ("link", "unlink", "dismiss", "set_visibility", "undo", "undo_merge", "trust_sender")

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import links, replay
+from app import links, replay, undoing
 from app import policy as policies
 from app.accounts import audit
 from app.acting import Acting, Seen, ref_json, see
@@ -96,11 +96,11 @@ def try_policy(connection: sa.Connection, acting: Acting, given: Mapping[str, An
 def undo(connection: sa.Connection, acting: Acting, batch_id: str) -> list[int] | Work:
     """Take an action back: return the conversations on which it was, or the work that does it when they are many.
 
-    Raises what links.undo() raises.
+    Raises what undoing.undo() raises.
     """
-    ids = links.conversations_of_batch(connection, batch_id)
+    ids = undoing.conversations_of_batch(connection, batch_id)
     if len(ids) <= AT_ONCE:
-        return links.undo(connection, acting, batch_id)
+        return undoing.undo(connection, acting, batch_id)
     if rows.is_running(connection, batch_id):
         raise Conflict("work_running")
     seen = see(connection, acting.member, ids)
@@ -285,7 +285,7 @@ def _link(connection: sa.Connection, acting: Acting, work: Work, entries: Sequen
 def _take_back(connection: sa.Connection, acting: Acting, work: Work, entries: Sequence[Entry]) -> list[Entry]:
     ids = {entry.conversation_id for entry in entries}
     try:
-        undone = set(links.undo(connection, acting, work.request["batch"], only=ids))
+        undone = set(undoing.undo(connection, acting, work.request["batch"], only=ids))
     except Conflict as nothing_left:
         return _outcomes(entries, dict.fromkeys(ids, nothing_left.reason))
     return _outcomes(entries, dict.fromkeys(ids - undone, "changed_meanwhile"))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from app import links, work
+from app import links, undoing, work
 from app.acting import NOBODYS, Acting
 from app.cli.choosing import acting_as, as_member, conversation_of, member_of, team_of, team_option
 from app.cli.frame import Answer, Command, opened
@@ -90,7 +90,7 @@ def undo(action: str, member: str | None, team: str | None) -> Answer:
     kind, _, number = action.partition("/")
     if kind == "merge" and number.isdecimal() and len(number) < _LONGEST_NUMBER:
         with acting_as(member, team) as (connection, acting):
-            links.undo_merge(connection, acting, merges.survivor_of(connection, int(number)) or NOBODYS, int(number))
+            undoing.undo_merge(connection, acting, merges.survivor_of(connection, int(number)) or NOBODYS, int(number))
         return _acted(acting, "merge_undone", sentence("merge_undone"))
     try:
         batch_id = str(uuid.UUID(action))

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from app import accounts, links, review
+from app import accounts, links, review, undoing
 from app.demo.stage import Stage
 from app.errors import RequestRefused, Unsupported
 from app.model import Conversation, Message
@@ -121,7 +121,7 @@ class DemoWorld:
         if isinstance(action, scenes.BulkLinkAction):
             return self._bulk_link(connection, acting, action)
         if isinstance(action, scenes.UndoAction):
-            links.undo(connection, acting, self._batches[action.event])
+            undoing.undo(connection, acting, self._batches[action.event])
         elif isinstance(action, scenes.SetAccountAction):
             accounts.set_auto_link(connection, acting.member, action.address, action.auto_link, acting.now)
         else:

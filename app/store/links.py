@@ -142,6 +142,15 @@ def to_records(connection: sa.Connection, refs: Collection[ItemRef], *, ended_be
     )
 
 
+def primary_refs(links: Collection[sa.Row[Any]]) -> set[tuple[int, ItemRef]]:
+    """Return the items of those rows that are primary links: (conversation, item)."""
+    return {
+        (row.conversation_id, ItemRef(row.kind, row.external_id, row.crm_connection_id))
+        for row in links
+        if row.is_primary
+    }
+
+
 def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> list[int]:
     """Return the conversations that are linked to an item, or related to a person or an organization, newest first."""
     rows = connection.execute(  # ix_link_record

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import beside, inbox, links
+from app import beside, inbox, links, undoing
 from app import conversation as core
 from app.acting import NOBODYS, Acting
 from app.errors import InvalidRequest
@@ -109,7 +109,7 @@ def _add_repairs(pages: Blueprint, installation: Installation, browser: Browser)
     @browser.members_only
     def undo_merge(conversation: UUID) -> WerkzeugResponse:
         def work(connection: sa.Connection, acting: Acting) -> None:
-            links.part(connection, acting, _id(connection, conversation), uuid_of(request.form.get("merged", "")))
+            undoing.part(connection, acting, _id(connection, conversation), uuid_of(request.form.get("merged", "")))
 
         return act(installation, "parted", work)
 

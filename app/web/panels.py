@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import addons, links, panels
+from app import addons, links, panels, undoing
 from app.acting import NOBODYS, Acting
 from app.errors import NotAllowed, NotFound, NotificationForged, NotificationMalformed, RequestRefused, Unsupported
 from app.installation import Installation
@@ -98,7 +98,7 @@ def _add_choices(pages: Blueprint, installation: Installation) -> None:
             action = uuid_of(request.form.get("action", ""))
             if not action:
                 raise NotFound
-            links.undo(connection, acting, action)
+            undoing.undo(connection, acting, action)
 
         return choose(adapter, "undone", work)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 import sqlalchemy as sa
 
-from app import ingest, links, mirror, offers
+from app import ingest, links, mirror, offers, undoing
 from app.errors import RequestRefused
 from app.links import Acting, Seen
 from app.model import Account, AccountKind, Attachment, Conversation, Folder, ItemRef, Level, Member, ProviderMessage
@@ -283,12 +283,12 @@ class Office:
     def undo(self, email: str, batch_id: str) -> list[int]:
         """Take an action back as a member."""
         with self.database.for_team(self.team_id) as connection:
-            return links.undo(connection, self.acting(email), batch_id)
+            return undoing.undo(connection, self.acting(email), batch_id)
 
     def undo_merge(self, email: str, conversation_id: int, merge_id: int) -> int:
         """Take a merge back as a member; return the conversation that is there again."""
         with self.database.for_team(self.team_id) as connection:
-            return links.undo_merge(connection, self.acting(email), conversation_id, merge_id)
+            return undoing.undo_merge(connection, self.acting(email), conversation_id, merge_id)
 
     def trust(self, email: str, conversation_id: int) -> int:
         """Say as a member that the sender is genuine; return the conversation the mail is in now."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from app import links, offers
+from app import links, offers, undoing
 from app.errors import Conflict, NotFound
 from app.offers import Standing
 from app.store import offers as rows
@@ -74,7 +74,7 @@ def test_accepting_links_all_as_one_action_that_can_be_undone(office: Office) ->
     assert {office.linked(each) for each in conversations} == {"deal/d1"}
     assert held(office, ADA) == {}
     with office.database.for_team(office.team_id) as connection:
-        links.undo(connection, office.acting(ADA), acting.batch_id)
+        undoing.undo(connection, office.acting(ADA), acting.batch_id)
     assert {office.linked(each) for each in conversations} == {None}
     with pytest.raises(Conflict):
         accept(office, ADA, offer.offer.public_id)
