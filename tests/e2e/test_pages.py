@@ -191,3 +191,22 @@ def test_a_member_signs_in_with_an_account_once_it_is_theirs(
     page.wait_for_url("**/inbox")
     stranger.close()
     ada.close()
+
+
+def test_an_address_is_copied_by_a_button_that_is_there_where_scripts_run(new_page: NewPage) -> None:
+    page = new_page(scripts=False)
+    page.goto("/preferences/smart-bcc")
+    expect(page.get_by_label("Your address", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Copy: Your address")).to_be_hidden()
+
+    page = new_page(320)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for path in ("/preferences/smart-bcc", "/items/deal/rollout"):
+        page.goto(path)
+        if path.startswith("/items/"):
+            page.get_by_text("Send mail to this item").click()
+        page.get_by_role("button", name="Copy: Your address").click()
+        expect(page.get_by_role("status")).to_have_text("The address is copied.")
+        own = page.get_by_label("Your address", exact=True).input_value()
+        assert page.evaluate("navigator.clipboard.readText()") == own
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
