@@ -79,8 +79,8 @@ class Forest:
     def found(self, node: Node) -> None:
         """Let a new message found a conversation; those of one namespace found theirs together (S16)."""
         namespace = node.message.namespace
-        block = next((each for each in self.bases() if namespace and each.home.namespace == namespace), None)
-        block = block or Block(Home(self.new_id(), namespace))
+        known = (each for each in self.bases() if each.home.namespace == namespace) if namespace else iter(())
+        block = next(known, None) or Block(Home(self.new_id(), namespace))
         block.add(node)
         self.settle_in(block)
 
