@@ -5,17 +5,18 @@ The cursor is the id of the last row that was listed; the server makes ids rise 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from app.errors import MailUnreadable, NotificationForged, Rejected, Unavailable, Unsupported
+from app.errors import MailUnreadable, NotificationForged, ProviderError, Rejected, Unavailable, Unsupported
 from app.linking import text
 from app.linking.authenticity import verdict
 from app.linking.mime import headers_of
-from app.model import Handshake, ItemRef, Notification
+from app.model import Account, Handshake, ItemRef, Notification, ProviderMessage
 from app.ports import (
     Authorization,
     Change,
@@ -53,23 +54,23 @@ _SINCE = sa.text(
 )
 _ROWS = sa.text(
     """
-    SELECT id, provider_id, connection_id, kind, external_id, mail_from, peer, helo, raw, received_at,
+    SELECT provider_id, connection_id, kind, external_id, mail_from, peer, helo, raw, received_at,
            released_by IS NOT NULL AS is_released, needs_proof
     FROM received_mail WHERE account_id = :account AND provider_id = ANY(:ids)
     """
 )
 _KNOWN = sa.text("SELECT address, unsigned FROM threadlink_known_addresses() WHERE member_id = :member")
-_HOLDS = sa.text(
+_KEPT = sa.text(
     """
-    SELECT EXISTS (SELECT FROM message m
-      JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
-      JOIN account a ON a.team_id = c.team_id AND a.id = c.account_id
-      WHERE m.mid_hash = ANY(SELECT sha256(convert_to(id, 'UTF8')) FROM unnest(CAST(:ids AS text[])) AS id)
-        AND a.owner_id = :member)
+    SELECT DISTINCT m.mid_hash FROM message m
+    JOIN message_copy c ON c.team_id = m.team_id AND c.message_id = m.id
+    JOIN account a ON a.team_id = c.team_id AND a.id = c.account_id
+    WHERE m.mid_hash = ANY(:hashes) AND a.owner_id = :member
     """
 )
 _HOLD_BACK = sa.text(
-    "UPDATE received_mail SET held_why = :why, held_from = :author, held_subject = :subject WHERE id = :id"
+    "UPDATE received_mail SET held_why = :why, held_from = :author, held_subject = :subject"
+    " WHERE account_id = :account AND provider_id = :provider_id"
 )
 
 
@@ -145,39 +146,24 @@ class SmartBccConnector:
         account = mailbox.account
         with self._database.transaction(account.team_id) as connection:
             rows = connection.execute(_ROWS, {"account": account.id, "ids": list(provider_ids)}).all()
-            known = {row.address: row.unsigned for row in connection.execute(_KNOWN, {"member": account.owner_id})}
-        by_id = {row.provider_id: row for row in rows}
-        return [
-            self._read(mailbox, by_id[each], Known(known, self._domain)) if each in by_id else GoneMessage(each)
-            for each in provider_ids
-        ]
+            mails = {row.provider_id: _received(account.id, row) for row in rows}
+            unsigned = {row.address: row.unsigned for row in connection.execute(_KNOWN, {"member": account.owner_id})}
+            answered = {each: _hashes_of(mail) for each, mail in mails.items()}
+            asked = {"hashes": list(frozenset().union(*answered.values())), "member": account.owner_id}
+            kept = frozenset(bytes(found) for found in connection.execute(_KEPT, asked).scalars())
+        known = Known(unsigned, self._domain)
+        read = {each: self._read(mail, known, not kept.isdisjoint(answered[each])) for each, mail in mails.items()}
+        self._hold_back(account, {each: found for each, found in read.items() if isinstance(found, Held)})
+        return [_outcome(each, read.get(each)) for each in provider_ids]
 
-    def _read(self, mailbox: Mailbox, row: sa.Row[Any], known: Known) -> FetchOutcome:
-        item = ItemRef(row.kind, row.external_id, row.connection_id) if row.kind else None
-        mail = Received(
-            mailbox.account.id,
-            row.provider_id,
-            bytes(row.raw),
-            row.mail_from,
-            row.peer,
-            row.helo,
-            row.received_at,
-            item,
-            row.is_released,
-            row.needs_proof,
-        )
+    def _read(self, mail: Received, known: Known, answers_known: bool) -> ProviderMessage | Held | ProviderError:
         try:
-            headers = headers_of(mail.raw)
-            checked = self._check(mail, headers)
-            read = interpret(mail, known, checked, answers_known=self._answers_known(mailbox, headers))
+            checked = self._check(mail, headers_of(mail.raw))
+            return interpret(mail, known, checked, answers_known=answers_known)
         except LookupFailed:
-            return FailedMessage(row.provider_id, Unavailable(provider=PROVIDER, operation="dns"))
+            return Unavailable(provider=PROVIDER, operation="dns")
         except MailUnreadable:
-            return FailedMessage(row.provider_id, Rejected(provider=PROVIDER, operation="read"))
-        if isinstance(read, Held):
-            self._hold_back(mailbox, row.id, read)
-            return FilteredMessage(row.provider_id, HELD)
-        return Fetched(row.provider_id, read)
+            return Rejected(provider=PROVIDER, operation="read")
 
     def _check(self, mail: Received, headers: Sequence[tuple[str, str]]) -> Checked:
         """Ask the DNS who sent a mail, unless a server of the operator's own knows."""
@@ -191,19 +177,51 @@ class SmartBccConnector:
         envelope = Envelope(mail.mail_from, mail.peer, mail.helo)
         return check(mail.raw, author, envelope, authserv_id=self._domain, dns=self._dns)
 
-    def _answers_known(self, mailbox: Mailbox, headers: Sequence[tuple[str, str]]) -> bool:
-        references = references_of(headers)
-        if not references:
-            return False
-        with self._database.transaction(mailbox.account.team_id) as connection:
-            asked = {"ids": [text.storable(each) for each in references], "member": mailbox.account.owner_id}
-            return bool(connection.execute(_HOLDS, asked).scalar())
-
-    def _hold_back(self, mailbox: Mailbox, mail_id: int, held: Held) -> None:
-        with self._database.transaction(mailbox.account.team_id) as connection:
-            subject = text.one_line(text.decode_words(held.subject[:4_000]), 255)
-            shown = {"why": held.why, "author": held.author[:320], "subject": subject}
-            connection.execute(_HOLD_BACK, {"id": mail_id, **shown})
+    def _hold_back(self, account: Account, held: Mapping[str, Held]) -> None:
+        if not held:
+            return
+        shown = [
+            {
+                "account": account.id,
+                "provider_id": provider_id,
+                "why": each.why,
+                "author": each.author[:320],
+                "subject": text.one_line(text.decode_words(each.subject[:4_000]), 255),
+            }
+            for provider_id, each in held.items()
+        ]
+        with self._database.transaction(account.team_id) as connection:
+            connection.execute(_HOLD_BACK, shown)
 
     def _no_consent(self) -> NoReturn:
         raise Unsupported(_NO_CONSENT, provider=PROVIDER, operation="connect")
+
+
+def _received(account_id: int, row: sa.Row[Any]) -> Received:
+    item = ItemRef(row.kind, row.external_id, row.connection_id) if row.kind else None
+    return Received(
+        account_id,
+        row.provider_id,
+        bytes(row.raw),
+        row.mail_from,
+        row.peer,
+        row.helo,
+        row.received_at,
+        item,
+        row.is_released,
+        row.needs_proof,
+    )
+
+
+def _hashes_of(mail: Received) -> frozenset[bytes]:
+    """Return the Message-IDs that a mail refers to, as messages are stored by them."""
+    references = references_of(headers_of(mail.raw))
+    return frozenset(hashlib.sha256(text.storable(each).encode()).digest() for each in references)
+
+
+def _outcome(provider_id: str, read: ProviderMessage | Held | ProviderError | None) -> FetchOutcome:
+    if read is None:
+        return GoneMessage(provider_id)
+    if isinstance(read, ProviderError):
+        return FailedMessage(provider_id, read)
+    return FilteredMessage(provider_id, HELD) if isinstance(read, Held) else Fetched(provider_id, read)

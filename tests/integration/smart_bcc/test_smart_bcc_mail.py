@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 import pytest
+import sqlalchemy as sa
 
 from app import doctor, smart_bcc
 from app.model import Policy
 from app.policy import as_json
+from app.ports import FilteredMessage, Mailbox
 from app.store import smart_bcc as rows
 from app.store import teams
 from tests.integration.smart_bcc.post_office import ADA, BEA, BOB, DOMAIN, PostOffice, letter, quoted
@@ -283,6 +285,28 @@ def test_a_customer_who_answers_all_is_read_where_the_mail_is_known(post: PostOf
     assert (alone.messages[0].copies[0].verdict, alone.links) == ("fail", ())
     post.receive(post.address(), letter("Eh?", sender=BEA, to=ADA, number=4, In_Reply_To="<x@y>"), mail_from=BEA)
     assert [held.why for held in post.held()] == ["unknown_sender"]
+
+
+def test_many_mails_are_judged_with_as_few_queries_as_one(post: PostOffice) -> None:
+    for number in range(1, 5):  # a stranger who claims to answer something: held back, the last kind of judgement
+        mail = letter(sender="x@evil.test", number=number, In_Reply_To=f"<x{number}@y.test>")
+        post.send(post.address(), mail, mail_from="x@evil.test")
+    (row,) = post.office.rows("SELECT id FROM account WHERE provider = 'smart_bcc'")
+    ids = [each.provider_id for each in post.office.rows("SELECT provider_id FROM received_mail ORDER BY id")]
+    connector = post.office.installation.mail["smart_bcc"]
+    mailbox = Mailbox(post.office.account(row.id), post.office.installation.credentials_of(post.office.account(row.id)))
+
+    def queries(wanted: list[str]) -> int:
+        told: list[object] = []
+        listener = lambda *args: told.append(args[2])  # noqa: E731 - kept, to be removed again
+        sa.event.listen(post.office.installation.database.engine, "before_cursor_execute", listener)
+        outcomes = connector.fetch(mailbox, wanted)
+        sa.event.remove(post.office.installation.database.engine, "before_cursor_execute", listener)
+        assert [each.provider_id for each in outcomes if isinstance(each, FilteredMessage)] == wanted
+        return len(told)
+
+    assert queries(ids[:1]) == queries(ids)
+    assert len(post.held()) == 4
 
 
 def test_gmails_forwarding_is_read_as_the_mail_itself(post: PostOffice) -> None:
