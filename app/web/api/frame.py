@@ -172,21 +172,15 @@ class Frame:
         """The OpenAPI document; the errors of every route are problem documents."""
         document = deepcopy(self._spec.spec)
         for operations in document["paths"].values():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 for status, answer in operation["responses"].items():
                     if status >= "400" and "content" in answer:
                         answer["content"] = {"application/problem+json": next(iter(answer["content"].values()))}
-                if "requestBody" in operation or operation["operationId"] in _WITHOUT_BODY:
+                if method != "get":
                     operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
         return dict(document)
 
 
-_WITHOUT_BODY: frozenset[str] = frozenset(
-    {
-        *("unlink", "dismiss", "accept_offer", "decline_offer"),
-        *("remove_webhook", "enable_webhook", "rotate_webhook_secret", "test_webhook"),
-    }
-)
 _IDEMPOTENCY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
