@@ -6,15 +6,16 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from app.model import ItemRef
 from app.store import queue
 
-LINKED, UNLINKED, NEEDS_REVIEW = "conversation.linked", "conversation.unlinked", "conversation.needs_review"
-KINDS = (LINKED, UNLINKED, NEEDS_REVIEW)
+Kind = Literal["conversation.linked", "conversation.unlinked", "conversation.needs_review"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LINKED, UNLINKED, NEEDS_REVIEW = KINDS
 TEST = "webhook.test"
 
 Settled = Literal["delivered", "dropped", "failed"]
@@ -105,7 +106,7 @@ def announce(connection: sa.Connection, changed: Sequence[tuple[int, str | None,
         _look_after(connection, connection.execute(_ANNOUNCE, {"told": json.dumps(told)}))
 
 
-def _kinds(was: str | None, now: str) -> list[str]:
+def _kinds(was: str | None, now: str) -> list[Kind]:
     found = [UNLINKED] if was == "linked" else []
     if now == "linked":
         found.append(LINKED)

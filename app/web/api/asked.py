@@ -14,7 +14,7 @@ from app.linking.addresses import normalize
 from app.model import ItemKind, Level
 from app.outgoing_webhooks import LONGEST_URL
 from app.store.inbox import State
-from app.store.outgoing_webhooks import KINDS
+from app.store.outgoing_webhooks import KINDS, Kind
 from app.web.paging import LONGEST_CURSOR
 
 LONGEST_QUERY = 200
@@ -140,9 +140,7 @@ class SearchIn(Closed):
 
 class WebhookIn(Closed):
     url: Text = Field(min_length=1, max_length=LONGEST_URL, description="An https address on the internet.")
-    kinds: list[Literal["conversation.linked", "conversation.unlinked", "conversation.needs_review"]] = Field(
-        min_length=1, max_length=len(KINDS)
-    )
+    kinds: list[Kind] = Field(min_length=1, max_length=len(KINDS))
 
 
 class ListIn(Closed):
