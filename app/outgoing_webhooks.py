@@ -44,7 +44,9 @@ AT_ONCE = 20  # deliveries of one job: another webhook's come in between
 RUN_S = 30.0  # no longer, so that a removed administrator is not told for longer, and a worker can stop
 # The waits after the first failure, the second and so on, a day in all; each is made shorter or longer by chance.
 WAITS_S = (60, 300, 1_800, 7_200, 14_400, 21_600, 21_600, 21_600)
-GIVEN_UP_AFTER = timedelta(days=1)  # nothing got through for this long: the webhook is turned off
+# Nothing got through for this long when a last try fails: the webhook is turned off. Less than the waits are together
+# when chance makes each of them its shortest, so that no last try goes by without a consequence.
+GIVEN_UP_AFTER = timedelta(hours=18)
 LONGEST_REST_S = 3_600
 FAILING_AFTER = timedelta(minutes=15)
 _SECRET_BYTES = 32

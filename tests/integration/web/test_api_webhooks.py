@@ -247,6 +247,7 @@ def test_another_administrator_turns_it_on_again_and_it_acts_for_that_one(
     assert len(target.told()) == 1  # what happened while it was off is not told later
 
 
+@pytest.mark.parametrize("chance", [0.8, 1.2])
 def test_what_does_not_get_through_is_tried_for_a_day_and_then_said(
     office: Office,
     program: Programs,
@@ -255,7 +256,10 @@ def test_what_does_not_get_through_is_tried_for_a_day_and_then_said(
     target: Target,
     deliver: Callable[[], None],
     clock: StoppedClock,
+    chance: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(outgoing_webhooks.random, "uniform", lambda _least, _most: chance)
     began = clock.at
     target.status = 0
     office.mail("m1", BEA, ADA)
