@@ -354,7 +354,7 @@ def write_again(connection: sa.Connection, member: Member, team_id: int, now: da
         if row.state != DISCONNECTED
         for write_id in crm_connections.retry_parked(connection, row.id)
     ]
-    queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for write_id in writes])
+    queue.defer(connection, "crm_write", [crm.job(team_id, write_id) for write_id in writes])
     detail = {"notes": len(writes)}
     links.audit(
         connection, team_id, [{"at": now, "member_id": member.id, "action": "retry_crm_writes", "detail": detail}]
@@ -362,16 +362,12 @@ def write_again(connection: sa.Connection, member: Member, team_id: int, now: da
     return len(writes)
 
 
-def _write_job(team_id: int, write_id: int) -> tuple[dict[str, int], str]:
-    return {"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}"
-
-
 def _begin(connection: sa.Connection, team_id: int, connection_id: int, owed: list[int]) -> None:
     """Enqueue the first look at the CRM, its webhooks, and the notes that wait for it."""
     queue.defer(connection, "refresh_mirror", [({"team_id": team_id}, f"mirror:{team_id}")])
     job = {"team_id": team_id, "connection_id": connection_id}
     queue.defer(connection, "subscribe_crm", [(job, f"subscribe_crm:{connection_id}")])
-    queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for write_id in owed])
+    queue.defer(connection, "crm_write", [crm.job(team_id, write_id) for write_id in owed])
 
 
 def _audit(

@@ -204,11 +204,7 @@ def want_notes(connection: sa.Connection, team_id: int, wanted: Collection[tuple
     """Ask for these notes to be looked at, and enqueue the job for each in the same transaction."""
     primary = {(conversation_id, ref) for conversation_id, ref in wanted if ref.kind in ITEM_KINDS}
     write_ids = crm.want_notes(connection, team_id, primary)
-    queue.defer(
-        connection,
-        "crm_write",
-        [({"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}") for write_id in write_ids],
-    )
+    queue.defer(connection, "crm_write", [crm.job(team_id, write_id) for write_id in write_ids])
 
 
 def counterparts_digest(conversation: Conversation, ours: Ours) -> bytes | None:

@@ -352,7 +352,7 @@ def write_due(installation: Installation) -> None:
     """Enqueue the notes that are owed and that no job looks after."""
     with installation.database.without_team() as connection:
         due = lookups.due_crm_writes(connection, installation.clock.now(), SCHEDULE_LIMIT)
-        queue.defer(connection, "crm_write", [_write_job(team_id, write_id) for team_id, write_id in due])
+        queue.defer(connection, "crm_write", [crm.job(*each) for each in due])
 
 
 def deliver_due_webhooks(installation: Installation) -> None:
@@ -448,11 +448,7 @@ def _wake(connection: sa.Connection, installation: Installation, team_id: int, a
 def _write_again(
     connection: sa.Connection, installation: Installation, team_id: int, write_id: int, at: datetime
 ) -> None:
-    queue.defer(connection, "crm_write", [_write_job(team_id, write_id)], at=installation.due(at))
-
-
-def _write_job(team_id: int, write_id: int) -> tuple[dict[str, int], str]:
-    return {"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}"
+    queue.defer(connection, "crm_write", [crm.job(team_id, write_id)], at=installation.due(at))
 
 
 def _account_job(team_id: int, account_id: int, kind: str) -> tuple[dict[str, int], str]:

@@ -207,6 +207,11 @@ def want_notes_of_account(connection: sa.Connection, account_id: int) -> None:
     )
 
 
+def job(team_id: int, write_id: int) -> tuple[dict[str, int], str]:
+    """Return the job that looks after a note, with its lock: one writes at a time."""
+    return {"team_id": team_id, "write_id": write_id}, f"crm_write:{write_id}"
+
+
 def notes_of(connection: sa.Connection, conversation_ids: Sequence[int]) -> list[CrmWrite]:
     """Return every note row of these conversations, oldest first."""
     rows = connection.execute(
