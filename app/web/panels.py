@@ -6,7 +6,7 @@ pass instead (threats.md W17). A form is answered with the panel itself: there i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
@@ -14,7 +14,15 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import addons, links, panels, undoing
 from app.acting import NOBODYS, Acting
-from app.errors import NotAllowed, NotFound, NotificationForged, NotificationMalformed, RequestRefused, Unsupported
+from app.errors import (
+    NotAllowed,
+    NotFound,
+    NotificationForged,
+    NotificationMalformed,
+    RequestRefused,
+    TooManyRequests,
+    Unsupported,
+)
 from app.installation import Installation
 from app.item_history import history
 from app.linking.reasons import sentence
@@ -31,6 +39,7 @@ from app.web.wording import browser_locale
 Work = Callable[[sa.Connection, Acting, Visitor], object]
 
 MOST_AT_ONCE = 50
+_STATUS: Mapping[type[RequestRefused], int] = {NotFound: 404, TooManyRequests: 429}
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -55,6 +64,7 @@ def _add_panel(pages: Blueprint, installation: Installation) -> None:
         if isinstance(entered, Stranger):
             shown = {"adapter": adapter, "base": installation.settings.public_base_url, "script": panel.script}
             return _framed(panel, page_of("panel_stranger.html", browser_locale(request), stranger=entered, **shown))
+        admit(installation, entered.signed)
         return _shown(installation, adapter, entered)
 
 
@@ -63,7 +73,8 @@ def _add_choices(pages: Blueprint, installation: Installation) -> None:
         panel = panels.panel_of(installation, adapter)
         try:
             visitor = panels.again(installation, request.form.get("pass", ""))
-        except NotAllowed as refused:
+            admit(installation, visitor.signed)
+        except RequestRefused as refused:
             return _refused(panel, refused)
         acting = Acting(visitor.signed.team.id, visitor.signed.member, installation.clock.now())
         try:
@@ -131,7 +142,6 @@ def _shown(
     refused: RequestRefused | None = None,
 ) -> Response:
     panel = panels.panel_of(installation, adapter)
-    admit(installation, visitor.signed)
     with installation.database.for_team(visitor.signed.team.id) as connection:
         shown = history(connection, visitor.signed.member, visitor.ref, visitor.signed.locale)
     page = member_page(
@@ -153,7 +163,7 @@ def _refused(panel: CrmPanel, refused: RequestRefused) -> Response:
     """Say inside the panel why there is none: a page that the CRM may not frame would be blank."""
     locale = browser_locale(request)
     page = page_of("problem.html", locale, title=_said(refused, locale))
-    page.status_code = 404 if isinstance(refused, NotFound) else 403
+    page.status_code = next((status for kind, status in _STATUS.items() if isinstance(refused, kind)), 403)
     return _framed(panel, page)
 
 

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.integration
 
 SECRET = "panel-secret-of-this-test-0123456789"
 COMPANY, ADA_THERE, CAN_THERE = 17, 7, 8
+WRITES = 6  # a minute, of one member
 
 
 @dataclass
@@ -90,7 +91,8 @@ def app(installation: Installation, office: Office) -> Flask:
         return office.crm
 
     panels = {"pipedrive": PipedrivePanel(settings, installation.clock)}
-    return application(replace(installation, open_crm=open_crm, panels=panels))
+    chosen = installation.settings.model_copy(update={"limit_writes": WRITES})
+    return application(replace(installation, settings=chosen, open_crm=open_crm, panels=panels))
 
 
 @pytest.fixture
@@ -198,3 +200,17 @@ def test_a_colleague_sees_and_changes_what_rights_allow(
     assert office.linked(hidden) is None
     assert "Which" not in text_of(pipedrive.open(CAN_THERE, "2", "person"))
     assert "does not know this record" in text_of(pipedrive.open(CAN_THERE, "999"))
+
+
+def test_who_presses_without_end_is_told_so_inside_the_panel_and_nothing_is_done(
+    office: Office, pipedrive: Pipedrive, known: Callable[[str, int], None]
+) -> None:
+    conversation = office.mail("m1", BEA, ADA)
+    known(ADA, ADA_THERE)
+    page = pipedrive.open(ADA_THERE)
+    tried = [pipedrive.send("undo", page, action="x").status_code for _ in range(WRITES - 1)]  # one said who Ada is
+    assert tried == [200] * (WRITES - 1)
+    answer = pipedrive.send("unlink", page, c=office.load(conversation).public_id)
+    assert (answer.status_code, "That was too often." in text_of(answer)) == (429, True)
+    assert "frame-ancestors https://*.pipedrive.com" in answer.headers["Content-Security-Policy"]
+    assert office.linked(conversation) == "deal/42"
