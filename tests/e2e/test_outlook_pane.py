@@ -112,6 +112,14 @@ def test_the_pane_follows_the_open_message(page: Page, outlook: str, tmp_path: P
     expect(pane.get_by_role("heading", name="Link 5 conversations to one item.")).to_be_visible()
     check(page)
     page.screenshot(path=tmp_path / "many.png")
+    pane.get_by_label("Deal, lead or project").fill("isik")  # the pane has the focus now, and of several none is open
+    pane.get_by_role("button", name="Find").click()
+    expect(pane.get_by_role("button", name="Riverside ışık spa").first).to_be_visible()
+    pane.get_by_role("button", name="Refresh").click()
+    expect(pane.get_by_label("Deal, lead or project")).to_have_value("")
+    expect(pane.get_by_role("heading", name="Link 5 conversations to one item.")).to_be_visible()
+    pane = open_mail(page, "Prices once more")
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
 
 
 def test_the_pane_speaks_turkish_and_is_dark_as_outlook_is(page: Page, outlook: str, tmp_path: Path) -> None:

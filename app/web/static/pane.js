@@ -12,6 +12,7 @@
   let language = locale;
   let asked = 0; // of the message that is open now: an answer for an earlier one is not shown
   let key = ""; // of that message
+  let isMany = false; // several are selected: then none of them is open
   let bearer = "";
   let endsAt = 0;
   let renewing = null;
@@ -173,7 +174,9 @@
     return (open.conversationId && convert && version && convert(open.conversationId, version)) || open.conversationId || "";
   }
 
-  function look(isForced = false) {
+  const look = (isForced = false) => (isMany ? lookAtSelected(isForced) : lookAtOpen(isForced));
+
+  function lookAtOpen(isForced) {
     const open = Office.context.mailbox.item;
     const isRead = Boolean(open) && typeof open.subject === "string";
     const now = isRead ? `${open.internetMessageId ?? ""} ${open.itemId ?? ""}` : open ? "compose" : "none";
@@ -194,14 +197,16 @@
     ]);
   }
 
-  function lookAtSelected() {
+  function lookAtSelected(isForced) {
     Office.context.mailbox.getSelectedItemsAsync((selected) => {
       const messages = selected.status === Office.AsyncResultStatus.Succeeded ? selected.value : [];
       const ids = messages.map((each) => each.internetMessageId).filter(Boolean);
-      if (ids.length < 2) {
-        look();
+      isMany = ids.length > 1;
+      if (!isMany) {
+        lookAtOpen(isForced);
         return;
       }
+      if (ids.join(" ") === key && !isForced) return;
       key = ids.join(" ");
       asked += 1;
       tell("");
@@ -220,7 +225,7 @@
       mailbox.addHandlerAsync(Office.EventType.OfficeThemeChanged, (event) => paint(event.officeTheme));
     }
     if (requirements.isSetSupported("Mailbox", "1.13")) {
-      mailbox.addHandlerAsync(Office.EventType.SelectedItemsChanged, lookAtSelected);
+      mailbox.addHandlerAsync(Office.EventType.SelectedItemsChanged, () => lookAtSelected(false));
     }
     // ItemChanged is not always fired (office-js 3470, 4960, 5965), and somebody may come back from a page of ours.
     window.addEventListener("focus", () => look(item.querySelector("a.button") !== null));

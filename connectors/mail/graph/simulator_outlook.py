@@ -75,11 +75,15 @@ OFFICE_JS = """
     }
     if ("item" in data) {
       mailbox.item = data.item;
+      selected = data.item ? [data.item] : [];
       fire("olkItemSelectedChanged", {});
+      fire("olkSelectedItemsChanged", {});
     }
     if ("selected" in data) {
+      mailbox.item = null; // of several none is open
       selected = data.selected;
       fire("olkSelectedItemsChanged", {});
+      fire("olkItemSelectedChanged", {});
     }
   });
   window.Office = {
