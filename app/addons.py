@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import sqlalchemy as sa
 
+from app import passes
 from app.accounts import audit, current_team
-from app.acting import Acting
-from app.errors import Conflict, NotFound, ThreadlinkError
+from app.errors import Conflict, NotFound
 from app.installation import Installation
 from app.linking.addresses import is_ours, normalize
 from app.model import Member
@@ -25,10 +24,7 @@ from app.store import accounts, addons, lookups, teams
 from app.store.lookups import AddonUser
 
 LINK_LIFETIME = timedelta(minutes=10)
-CHOICE_LASTS = timedelta(minutes=10)
 SESSION_LASTS = timedelta(minutes=10)
-LONGEST_TOKEN = 4_000
-_NO_TEAM = 0  # before a person is known, no team is
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +57,15 @@ def member_of(installation: Installation, provider: str, user_id: str, issuer: s
 def invite(installation: Installation, provider: str, call: AddonCall) -> str:
     """Return the token of a link on which a signed-in member says to be this person: once, within ten minutes."""
     value = {"user": call.user_id, "address": call.address, "at": installation.clock.now().isoformat()}
-    return installation.secrets.seal(value, team_id=_NO_TEAM, owner=f"addon/{provider}", kind="invitation").decode()
+    return passes.sealed(installation, "invitation", value, owner=_of(provider))
 
 
 def open_invitation(installation: Installation, provider: str, token: str) -> Invitation:
     """Return what a link is for, without using it up. Raises NotFound (link_not_valid)."""
-    if not token.isascii() or len(token) > LONGEST_TOKEN:
+    value = passes.opened(installation, "invitation", token, owner=_of(provider), lasts=LINK_LIFETIME)
+    if value is None:
         raise NotFound("link_not_valid")
-    try:
-        value = installation.secrets.open(
-            token.encode(), team_id=_NO_TEAM, owner=f"addon/{provider}", kind="invitation"
-        )
-    except ThreadlinkError:
-        raise NotFound("link_not_valid") from None
-    made_at = datetime.fromisoformat(value["at"])
-    if installation.clock.now() - made_at > LINK_LIFETIME:
-        raise NotFound("link_not_valid")
-    return Invitation(provider, value["user"], value["address"], made_at)
+    return Invitation(provider, value["user"], value["address"], datetime.fromisoformat(value["at"]))
 
 
 def accept(installation: Installation, signed: SignedIn, invitation: Invitation) -> None:
@@ -98,32 +86,6 @@ def accept(installation: Installation, signed: SignedIn, invitation: Invitation)
         audit(connection, signed.team.id, signed.member.id, "use_addon", {"provider": invitation.provider}, now)
 
 
-# --- a choice that counts once (threats.md W11) ---
-
-
-def choice(installation: Installation, signed: SignedIn, about: str) -> str:
-    """Return what a button carries: one choice about something, for this member, within ten minutes.
-
-    Made twice, by an impatient finger or by somebody who listened, it counts once.
-    """
-    value = {"id": str(uuid4()), "conversation": about, "at": installation.clock.now().isoformat()}
-    owner, team_id = f"member/{signed.member.id}", signed.team.id
-    return installation.secrets.seal(value, team_id=team_id, owner=owner, kind="addon_choice").decode()
-
-
-def acting(installation: Installation, signed: SignedIn, about: str, sealed: str) -> Acting:
-    """Return who acts, under the id of the choice that a button carried. Raises Conflict (choice_expired)."""
-    now, team_id, owner = installation.clock.now(), signed.team.id, f"member/{signed.member.id}"
-    try:
-        value = installation.secrets.open(sealed.encode(), team_id=team_id, owner=owner, kind="addon_choice")
-    except ThreadlinkError:
-        raise Conflict("choice_expired") from None
-    is_fresh = timedelta(0) <= now - datetime.fromisoformat(value["at"]) <= CHOICE_LASTS
-    if not is_fresh or value["conversation"] != about:
-        raise Conflict("choice_expired")
-    return Acting(team_id, signed.member, now, value["id"])
-
-
 # --- a page that a vendor frames (threats.md W17) ---
 
 
@@ -132,23 +94,14 @@ def begin_session(installation: Installation, provider: str, call: AddonCall) ->
 
     It cannot be renewed: another one takes another token of the provider.
     """
-    now = installation.clock.now()
-    value = {"user": call.user_id, "issuer": call.issuer, "address": call.address, "at": now.isoformat()}
-    return installation.secrets.seal(value, team_id=_NO_TEAM, owner=f"addon/{provider}", kind="session").decode()
+    value = {"user_id": call.user_id, "issuer": call.issuer, "address": call.address}
+    return passes.sealed(installation, "session", value, owner=_of(provider))
 
 
 def person_of_session(installation: Installation, provider: str, bearer: str) -> AddonCall | None:
     """Return who a framed page is open for; None when what it brought is not ours or has expired."""
-    if not bearer.isascii() or len(bearer) > LONGEST_TOKEN:
-        return None
-    try:
-        value = installation.secrets.open(bearer.encode(), team_id=_NO_TEAM, owner=f"addon/{provider}", kind="session")
-    except ThreadlinkError:
-        return None
-    age = installation.clock.now() - datetime.fromisoformat(value["at"])
-    if not timedelta(0) <= age <= SESSION_LASTS:
-        return None
-    return AddonCall(value["user"], value["issuer"], value["address"])
+    value = passes.opened(installation, "session", bearer, owner=_of(provider), lasts=SESSION_LASTS)
+    return AddonCall(**value) if value else None
 
 
 def forget(installation: Installation, signed: SignedIn, provider: str, user_id: str) -> None:
@@ -168,3 +121,7 @@ def _may_be(connection: sa.Connection, member: Member, address: str) -> bool:
     is_of_another = account is not None and account.kind == "personal" and account.owner_id != member.id
     is_of_another |= any(normalize(each.email) == known_as for each in teams.members(connection))
     return bool(known_as) and not is_of_another and is_ours(known_as, accounts.ours(connection))
+
+
+def _of(provider: str) -> str:
+    return f"addon/{provider}"

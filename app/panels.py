@@ -7,21 +7,19 @@ browser keeps no cookie of ours inside another site's page, so each form carries
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 
-from app import addons
-from app.accounts import current_team
-from app.errors import NotAllowed, NotFound, ThreadlinkError
+from app import addons, passes
+from app.errors import NotAllowed, NotFound
 from app.installation import Installation
 from app.model import ItemRef
 from app.ports import AddonCall, CrmPanel, PanelVisit
 from app.signing_in import SignedIn
-from app.store import crm, lookups, teams
+from app.store import crm, lookups
 
 PASS_LIFETIME = timedelta(minutes=10)
-LONGEST_PASS = 4_000
-_NO_TEAM = 0  # before a pass is opened, no team is known
+_VISIT = "visit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +50,21 @@ def panel_of(installation: Installation, adapter: str) -> CrmPanel:
 def enter(installation: Installation, adapter: str, args: Mapping[str, str]) -> Visitor | Stranger:
     """Return who looks. Raises NotFound, NotificationForged, NotificationMalformed, Unsupported."""
     visit = panel_of(installation, adapter).read_visit(args)
-    provider = provider_of(adapter, visit.company)
-    signed = addons.member_of(installation, provider, visit.user_id)
-    if signed is None:
+    text = passes.sealed(installation, _VISIT, asdict(visit), owner=_of(adapter))
+    visitor = _visitor(installation, adapter, visit, text)
+    if visitor is None:
         call = AddonCall(visit.user_id, address=_address(installation, adapter, visit))
-        return Stranger(visit.company, addons.invite(installation, provider, call))
-    with installation.database.for_team(signed.team.id) as connection:
-        found = crm.connection_of_company(connection, adapter, visit.company)
-    if found is None:
-        raise NotFound("item_unknown", item="")
-    return _with_pass(installation, signed, ItemRef(visit.kind, visit.external_id, found))
+        return Stranger(visit.company, addons.invite(installation, provider_of(adapter, visit.company), call))
+    return visitor
 
 
-def again(installation: Installation, text: str) -> Visitor:
-    """Return who looks, by the pass of a form. Raises NotAllowed (pass_expired)."""
-    try:
-        if not text.isascii() or len(text) > LONGEST_PASS:
-            raise NotAllowed("pass_expired")
-        value = installation.secrets.open(text.encode(), team_id=_NO_TEAM, owner="panel", kind="pass")
-    except ThreadlinkError:
-        raise NotAllowed("pass_expired") from None
-    if datetime.fromisoformat(value["until"]) < installation.clock.now():
+def again(installation: Installation, adapter: str, text: str) -> Visitor:
+    """Return who looks, by the pass of a form. Raises NotAllowed (pass_expired), NotFound."""
+    value = passes.opened(installation, _VISIT, text, owner=_of(adapter), lasts=PASS_LIFETIME)
+    visitor = _visitor(installation, adapter, PanelVisit(**value), text) if value else None
+    if visitor is None:
         raise NotAllowed("pass_expired")
-    with installation.database.for_team(value["team"]) as connection:
-        member = teams.member_by_id(connection, value["member"])
-        if member is None:
-            raise NotAllowed("pass_expired")
-        signed = SignedIn(current_team(connection), member)
-    return Visitor(signed, ItemRef(value["kind"], value["id"], value["connection"]), text)
+    return visitor
 
 
 def provider_of(adapter: str, company: str) -> str:
@@ -87,17 +72,16 @@ def provider_of(adapter: str, company: str) -> str:
     return f"crm/{adapter}/{company}"
 
 
-def _with_pass(installation: Installation, signed: SignedIn, ref: ItemRef) -> Visitor:
-    value = {
-        "team": signed.team.id,
-        "member": signed.member.id,
-        "kind": ref.kind,
-        "id": ref.external_id,
-        "connection": ref.connection_id,
-        "until": (installation.clock.now() + PASS_LIFETIME).isoformat(),
-    }
-    sealed = installation.secrets.seal(value, team_id=_NO_TEAM, owner="panel", kind="pass")
-    return Visitor(signed, ref, sealed.decode())
+def _visitor(installation: Installation, adapter: str, visit: PanelVisit, text: str) -> Visitor | None:
+    """Return which member a user of the CRM is; None for who said to be none. Raises NotFound (item_unknown)."""
+    signed = addons.member_of(installation, provider_of(adapter, visit.company), visit.user_id)
+    if signed is None:
+        return None
+    with installation.database.for_team(signed.team.id) as connection:
+        found = crm.connection_of_company(connection, adapter, visit.company)
+    if found is None:
+        raise NotFound("item_unknown", item="")
+    return Visitor(signed, ItemRef(visit.kind, visit.external_id, found), text)
 
 
 def _address(installation: Installation, adapter: str, visit: PanelVisit) -> str:
@@ -110,3 +94,7 @@ def _address(installation: Installation, adapter: str, visit: PanelVisit) -> str
         if address:
             return address
     return ""
+
+
+def _of(adapter: str) -> str:
+    return f"panel/{adapter}"

@@ -6,15 +6,14 @@ A refusal shows the page again, with its sentence. A form counts once: sent twic
 from __future__ import annotations
 
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from cryptography.fernet import InvalidToken
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import beside
+from app import beside, passes
 from app.acting import Acting
-from app.errors import Conflict, CrmNotReached, NotFound, ThreadlinkError, Unsupported
+from app.errors import Conflict, CrmNotReached, NotFound, Unsupported
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.linking.reasons import sentence
@@ -27,16 +26,13 @@ from app.web.signed_in import Browser, who
 from app.web.wording import words
 
 LONGEST = 200
-LONGEST_CHOICE = 1_000
-_KIND = "page_choice"
 
 ShowAgain = Callable[[UUID, str], Response]
 
 
 def choice(installation: Installation, conversation: UUID) -> str:
     """Return what the forms of a page carry, so that each counts once: a choice of this member about a conversation."""
-    value, owner = {"id": str(uuid4()), "conversation": str(conversation)}, f"member/{who().member.id}"
-    return installation.secrets.seal(value, team_id=who().team.id, owner=owner, kind=_KIND).decode()
+    return passes.choice(installation, who().team.id, who().member, str(conversation))
 
 
 def add(pages: Blueprint, installation: Installation, browser: Browser, show_again: ShowAgain) -> None:
@@ -100,13 +96,6 @@ def _kind() -> ItemKind:
 
 
 def _acting(installation: Installation, conversation: UUID) -> Acting:
-    """Return who acts, under the id of the choice that the form carried. Raises Conflict (choice_expired)."""
-    member, team_id = who().member, who().team.id
-    sealed = request.form.get("once", "")[:LONGEST_CHOICE].encode()
-    try:
-        value = installation.secrets.open(sealed, team_id=team_id, owner=f"member/{member.id}", kind=_KIND)
-    except (ValueError, InvalidToken, ThreadlinkError):
-        raise Conflict("choice_expired") from None
-    if value["conversation"] != str(conversation):
-        raise Conflict("choice_expired")
-    return Acting(team_id, member, installation.clock.now(), value["id"])
+    """Return who acts, however long the page was open. Raises Conflict (choice_expired)."""
+    once = request.form.get("once", "")
+    return passes.acting(installation, who().team.id, who().member, str(conversation), once, lasts=None)

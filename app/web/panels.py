@@ -72,7 +72,7 @@ def _add_choices(pages: Blueprint, installation: Installation) -> None:
     def choose(adapter: str, done: str, work: Work) -> Response:
         panel = panels.panel_of(installation, adapter)
         try:
-            visitor = panels.again(installation, request.form.get("pass", ""))
+            visitor = panels.again(installation, adapter, request.form.get("pass", ""))
             admit(installation, visitor.signed)
         except RequestRefused as refused:
             return _refused(panel, refused)

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app import addons, signing_in
+from app import addons, passes, signing_in
 from app.installation import Installation
 from app.ports import Services
 from app.settings import Settings
@@ -335,7 +335,7 @@ def test_a_colleague_sees_but_may_not_link(outlook: Outlook) -> None:
     other = outlook.pane(CAN)
     signed = addons.member_of(outlook.installation, "graph", f"{TENANT_ID}/{outlook.entra.user_id(CAN)}")
     assert signed is not None
-    choice = addons.choice(outlook.installation, signed, conversation)
+    choice = passes.choice(outlook.installation, signed.team.id, signed.member, conversation)
     assert other.ask("unlink", c=conversation, n=choice).status == 403
     assert outlook.linked() == before
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import sqlalchemy as sa
 from babel.dates import format_date
 
-from app import addons
+from app import passes
 from app.acting import Acting
 from app.errors import NotFound
 from app.installation import Installation
@@ -79,11 +79,12 @@ class Asked:
 
     def choice(self, conversation: str) -> str:
         """Return what a button of a card about a conversation carries: a choice that counts once."""
-        return addons.choice(self.installation, self.signed, conversation)
+        return passes.choice(self.installation, self.signed.team.id, self.signed.member, conversation)
 
     def acting(self) -> Acting:
         """Return who acts, under the id of the choice that a button carried. Raises Conflict (choice_expired)."""
-        return addons.acting(self.installation, self.signed, self.conversation, self.call.parameters.get("n", ""))
+        carried = self.call.parameters.get("n", "")
+        return passes.acting(self.installation, self.signed.team.id, self.signed.member, self.conversation, carried)
 
 
 def look_of(installation: Installation, call: AddonCall, signed: SignedIn | None) -> Look:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from flask import request
 
-from app import addons
+from app import passes
 from app.acting import Acting
 from app.errors import NotFound
 from app.installation import Installation
@@ -48,11 +48,11 @@ class Asked:
 
     def choice(self, about: str) -> str:
         """Return what a button about something carries: a choice that counts once."""
-        return addons.choice(self.installation, self.signed, about)
+        return passes.choice(self.installation, self.signed.team.id, self.signed.member, about)
 
     def acting(self, about: str) -> Acting:
         """Return who acts, under the id of the choice that the button carried. Raises Conflict (choice_expired)."""
-        return addons.acting(self.installation, self.signed, about, field("n"))
+        return passes.acting(self.installation, self.signed.team.id, self.signed.member, about, field("n"))
 
 
 def field(name: str) -> str:

@@ -183,6 +183,10 @@ def test_a_pass_is_good_for_ten_minutes_and_for_a_member_who_is_still_there(
     pipedrive.clock.advance(timedelta(minutes=11))
     assert pipedrive.send("unlink", page, c=public_id).status_code == 403
     page = pipedrive.open(ADA_THERE)
+    office.rows("DELETE FROM addon_user RETURNING id")
+    assert pipedrive.send("unlink", page, c=public_id).status_code == 403
+    known(ADA, ADA_THERE)
+    page = pipedrive.open(ADA_THERE)
     office.rows("UPDATE member SET removed_at = now() WHERE email = :email RETURNING id", email=ADA)
     assert pipedrive.send("unlink", page, c=public_id).status_code == 403
     assert office.linked(conversation) == "deal/42"
