@@ -177,13 +177,15 @@ def test_a_crm_that_does_not_answer_makes_nothing_twice(desk: Desk, monkeypatch:
 
 
 def test_who_clicks_without_end_is_asked_to_wait(desk: Desk) -> None:
-    """W16: choices count like those on the pages; looking does not."""
+    """W16: choices and searches count like those on the pages; looking does not."""
     panel = opened(desk, f"Sam <{SOMEBODY}>", "Hello")
     function, parameters = panel.button("Not about any item")
     most = desk.installation.settings.limit_writes
     said = [panel.call(function, parameters) and panel.said for _ in range(most + 1)]
     assert said[:2] == ["Taken out of the list.", "That was done already."]
     assert said[-1] not in said[:2]
+    panel.call("search", {"c": parameters["c"]}, {"q": ["refit"]})
+    assert panel.said == said[-1]
     panel.call("refresh")
     assert panel.card["name"] == "conversation"
 

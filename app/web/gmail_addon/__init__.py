@@ -104,7 +104,7 @@ def answer(installation: Installation, name: str, call: AddonCall) -> dict[str, 
         return _shown(name, other_cards.connect_card(look, addons.invite(installation, PROVIDER, call)))
     asked = Asked(installation, signed, call, look)
     try:
-        if name in CHOICES:
+        if name in CHOICES or asked.field("q"):
             count_member(signed.team.id, signed.member.id)
         return first(TRIGGERS[name](asked)) if name in TRIGGERS else CLICKS[name](asked)
     except RequestRefused as error:
