@@ -174,7 +174,8 @@ def _add_filters(pages: Blueprint, installation: Installation, browser: Browser)
     def save_filter() -> WerkzeugResponse:
         asked, name = shown_view(), " ".join(request.form.get("name", "").split())[:LONGEST_NAME]
         with reading(installation) as connection:
-            if name and len(saved_filters.saved_filters(connection, who().member.id)) < MOST_FILTERS:
+            kept = {each.name for each in saved_filters.saved_filters(connection, who().member.id)}
+            if name and (name in kept or len(kept) < MOST_FILTERS):
                 saved_filters.save(connection, who().team.id, who().member.id, name, query_of(asked))
         return redirect(link_of(asked), 303)
 

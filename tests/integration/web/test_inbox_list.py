@@ -120,7 +120,10 @@ def test_a_filter_is_kept_by_its_member_alone_until_it_is_deleted(
     assert "Prices of March" not in ada.get("/inbox")
     for number in range(35):
         ada.post("/inbox/filters", name=f"Number {number}", view="s=x")
-    assert ada.get("/inbox").count('class="saved"') == 30
+    ada.post("/inbox/filters", name="Number 7", view="s=changed")  # one that is kept can still be changed
+    page = ada.get("/inbox")
+    assert page.count('class="saved"') == 30
+    assert '<a href="/inbox?s=changed">Number 7' in page
 
 
 def test_a_choice_on_a_row_is_answered_in_place_with_the_counts_and_its_undo(
