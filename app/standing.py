@@ -12,10 +12,9 @@ from app.acting import Seen
 from app.errors import DailyLimitReached
 from app.model import Account
 from app.store import crm, crm_connections, merges, mirror
+from app.store.accounts import WORKING_STATES
 
 NoteState = Literal["written", "parked", "resting", "resting_today", "waiting"]
-# States of an account that its owner has to do something about.
-NEEDS_OWNER = frozenset({"disconnected", "reauth_required", "admin_blocked", "mailbox_unavailable", "paused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def standing(connection: sa.Connection, seen: Seen, now: datetime) -> Standing:
     return Standing(
         note=_note(connection, seen, now),
         crm_from=_crm_from(connection, now),
-        accounts=tuple(each for each in seen.accounts if each.id in own and each.state in NEEDS_OWNER),
+        accounts=tuple(each for each in seen.accounts if each.id in own and each.state not in WORKING_STATES),
         merged=tuple(
             Merged(str(row.absorbed_public_id), row.at)
             for row in (merges.into(connection, conversation.id) if seen.may_link else ())

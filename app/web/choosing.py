@@ -15,6 +15,7 @@ from app.acting import Acting
 from app.errors import NotFound
 from app.inbox import counts, matching, rows_of
 from app.installation import Installation
+from app.links import OVERTAKEN_BY
 from app.model import ItemRef
 from app.ports import SearchHit
 from app.store import conversations, crm, last_actions, mirror
@@ -27,7 +28,6 @@ from app.web.signed_in import who
 Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 
 MOST_AT_ONCE = 200
-UNDOABLE = frozenset({"link", "unlink", "dismiss", "set_visibility"})
 _PLACES = ("/inbox", "/review", "/conversations/", "/items/", "/work/")
 
 
@@ -45,7 +45,7 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
             return _sent_to(told["to"])
         trail = link_rows.audited(connection, acting.batch_id)
         last = LastAction(acting.batch_id, done, told.get("n", 0), told.get("left", 0))
-        is_undoable = any(entry.action in UNDOABLE for entry in trail)
+        is_undoable = any(entry.action in OVERTAKEN_BY for entry in trail)
         if is_undoable:
             last_actions.remember(connection, acting.team_id, acting.member.id, last)
         if in_place:

@@ -48,6 +48,17 @@ def test_a_template_uses_texts_that_are_there(template: Path) -> None:
     assert {name for name in used if hasattr(dict, name)} == set()  # Jinja would find the method first
 
 
+def test_every_text_is_used() -> None:
+    """It is named somewhere, or begins or ends like one that is put together."""
+    sources = [path for path in [*APP.rglob("*.py"), *APP.rglob("*.html")] if path.parent.name != "wording"]
+    code = "\n".join(path.read_text("utf-8") for path in sources)
+    named = set(re.findall(r"\w+", code))
+    beginnings = tuple({a or b for a, b in re.findall(r"""["'](\w+_)["'] ~|f["'](\w+_)\{""", code)})
+    endings = tuple({a or b for a, b in re.findall(r"""~ ["'](_\w+)["']|\}(_\w+)["']""", code)})
+    unnamed = words("en").keys() - named
+    assert {key for key in unnamed if not key.startswith(beginnings) and not key.endswith(endings)} == set()
+
+
 @pytest.mark.parametrize(("error", "reason"), [(kind, reason) for kind, _, reason in ANSWERS if reason])
 def test_an_error_that_is_answered_has_words(error: type[ThreadlinkError], reason: str) -> None:
     assert f"problem_{reason}" in words("en"), error
