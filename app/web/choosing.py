@@ -15,12 +15,12 @@ from app.acting import Acting
 from app.errors import NotFound
 from app.inbox import counts, matching, rows_of
 from app.installation import Installation
-from app.links import OVERTAKEN_BY
 from app.model import ItemRef
 from app.ports import SearchHit
 from app.store import conversations, crm, last_actions, mirror
 from app.store import links as link_rows
 from app.store.last_actions import LastAction
+from app.undoing import OVERTAKEN_BY
 from app.web.inbox_filter import carried, counted, link_of, query_of, shown_view, wanted
 from app.web.member_page import LONGEST_QUERY, Told, member_page, uuid_of
 from app.web.signed_in import who
