@@ -81,12 +81,17 @@ class Seen:
         )
 
     def own_copy_of(self, message: Message) -> Copy | None:
-        """Return the copy of a message in one of the member's own accounts, if there is one."""
-        return next((c for c in message.copies if c.account_id in self.reader.account_ids and not c.deleted), None)
+        """Return the copy of a message in one of the member's own accounts, if there is one.
+
+        One that lies in a mailbox goes before one that was sent to Smart BCC: there it can be read again.
+        """
+        mine = [copy for copy in message.copies if copy.account_id in self.reader.account_ids and not copy.deleted]
+        sent_here = {each.id for each in self.accounts if each.provider == account_rows.SMART_BCC}
+        return min(mine, key=lambda copy: copy.account_id in sent_here, default=None)
 
     def copy_of(self, message: Message) -> Copy | None:
         """Return the copy of a message whose text the member may read, if there is one."""
-        return readable_copy(
+        return self.own_copy_of(message) or readable_copy(
             self.reader, message, self.conversation, self.accounts, self.ours, sees_item=self.sees_item
         )
 

@@ -15,6 +15,7 @@ from app.errors import MailUnreadable
 from app.linking.addresses import read_list
 from app.linking.message_ids import read_date
 from app.linking.mime import attached_mails, parse
+from app.linking.text import decode_words
 from app.model import Attachment
 from connectors.mail.smart_bcc.forward_words import is_separator, labelled, says_wrote
 
@@ -65,6 +66,13 @@ def originals(raw: bytes, text: str) -> list[Original]:
         return attached
     inline = in_text(text)
     return [inline] if inline else []
+
+
+def is_outlook_file(attachment: Attachment) -> bool:
+    """Say whether this is a mail in Outlook's own format, which nothing here reads ([MS-OXMSG])."""
+    return attachment.content_type == "application/vnd.ms-outlook" or decode_words(attachment.name).lower().endswith(
+        ".msg"
+    )
 
 
 # --- attached ---------------------------------------------------------------------------------------------------------

@@ -9,14 +9,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.linking.addresses import domain_of, normalize, read_list
 from app.linking.message_ids import SYNTHETIC_DOMAIN, ids_in
 from app.linking.mime import parse
 from app.model import ItemRef, ProviderMessage
 from connectors.mail.smart_bcc.authenticity import Checked
-from connectors.mail.smart_bcc.forwarded import Original, originals
+from connectors.mail.smart_bcc.forwarded import Original, is_outlook_file, originals
 
 # Who seals what it forwards for its users, and may be believed about it.
 SEALERS = frozenset({"google.com", "microsoft.com", "outlook.com"})
@@ -108,18 +108,23 @@ def _own(mail: Received, read: ProviderMessage, author: str, known: Known) -> Pr
     namespace = f"smart_bcc:{mail.account_id}:{mail.provider_id}"
     found = originals(mail.raw, read.text)
     quoted = [_quoted(mail, namespace, author, number, each) for number, each in enumerate(found, start=1)]
-    flags = () if found else ("no_original",)
-    return replace(read, folder="sent", namespace=namespace, quoted=tuple(quoted), flags=flags)
+    flags = [] if found else ["no_original"]
+    if any(is_outlook_file(each) for each in read.attachments):
+        flags.append("msg_file")
+    return replace(read, folder="sent", namespace=namespace, quoted=tuple(quoted), flags=tuple(flags))
 
 
 def _quoted(mail: Received, namespace: str, author: str, number: int, original: Original) -> ProviderMessage:
-    """Make a message of an original: with an id of our own, for what a forward shows may name any."""
+    """Make a message of an original: with an id of our own, for what a forward shows may name any.
+
+    It stands right before the forward, the first one last: the topmost is the newest.
+    """
     digest = hashlib.sha256(f"{namespace}/{number}".encode()).hexdigest()
     undated = () if original.is_dated else ("date_estimated",)
     return ProviderMessage(
         provider_id=f"{mail.provider_id}/{number}",
         provider_thread_id="",
-        at=mail.received_at,
+        at=mail.received_at - timedelta(microseconds=number),
         folder="inbox",
         headers=(("Message-ID", f"<{digest}@{SYNTHETIC_DOMAIN}>"), *original.headers),
         text=original.text,

@@ -208,6 +208,19 @@ def test_a_note_to_oneself_is_kept_and_says_that_there_is_no_original(post: Post
     assert post.only().messages[0].flags == ("no_original",)
 
 
+def test_of_several_attached_mails_the_topmost_decides_and_an_outlook_file_is_named(post: PostOffice) -> None:
+    kinds = ["message/rfc822", "message/rfc822", "application/octet-stream; name==?utf-8?q?x=2Emsg?="]
+    mails = [letter("When?", sender=f"{who} <{who}@acme.test>", to=ADA).decode() for who in ("bea", "tom", "eve")]
+    parts = (f"--xx\r\nContent-Type: {kind}\r\n\r\n{mail}" for kind, mail in zip(kinds, mails, strict=True))
+    to, boundary = post.address(), 'multipart/mixed; boundary="xx"'
+    post.receive(to, letter("".join(parts) + "--xx--", to=to, subject="Fwd: Rollout", Content_Type=boundary))
+    found = post.only()
+    authors = [message.participants[0].address for message in found.messages]
+    assert authors == ["tom@acme.test", BEA, ADA]
+    assert found.messages[-1].flags == ("msg_file",)
+    assert linked(post) == [("deal/d1", "automatic")]
+
+
 # --- persons ----------------------------------------------------------------------------------------------------------
 
 

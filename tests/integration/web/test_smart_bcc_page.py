@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from app import outgoing_mail, smart_bcc
 from app.installation import Installation
 from app.intake import Intake
+from app.model import Attachment
 from app.outgoing_mail import Letter
 from app.store import smart_bcc as rows
 from app.store import teams
@@ -190,6 +192,28 @@ def test_a_conversation_says_whose_word_a_forwarded_mail_is(browse: Callable[[st
     conversation = office.mail("m1", BEA, ADA)
     office.rows("UPDATE message SET flags = ARRAY['quoted', :flag] RETURNING id", flag=f"forwarded_by:{ADA}")
     assert f"as forwarded by {ADA}" in browse(ADA).get(path_of(office, conversation))
+
+
+def test_a_mail_that_lies_in_no_mailbox_says_what_of_it_is_not_kept(
+    installation: Installation, browse: Callable[[str], Page], office: Office
+) -> None:
+    listed = [Attachment("offer.pdf", 9, "application/pdf")]
+    sent_here = office.mail("m1", BEA, ADA, attachments=listed)
+    in_both = office.mail("m2", BEA, ADA, at=[ADA, CAN], attachments=listed)
+    with office.database.for_team(office.team_id) as connection:
+        account = smart_bcc.account_of(installation, connection, office.members[ADA])
+    move = "UPDATE message_copy SET account_id = :to WHERE account_id = :account RETURNING id"
+    office.rows(move, to=account.id, account=office.accounts[ADA].id)
+    office.rows(move, to=office.accounts[ADA].id, account=office.accounts[CAN].id)
+    office.rows("UPDATE message SET flags = '{no_original,msg_file}' RETURNING id")
+    ada = browse(ADA)
+    page = ada.get(path_of(office, sent_here))
+    assert "not kept here" in page
+    assert "Outlook file (.msg) cannot be read" in page
+    assert ("offer.pdf" in page, "/attachments/0" in page, "Show the original" in page) == (True, False, False)
+    assert ada.status(f"{path_of(office, sent_here)}?original={uuid4()}") == 200
+    page = ada.get(path_of(office, in_both))  # a mailbox of hers holds it, too
+    assert ("not kept here" in page, "/attachments/0" in page, "Show the original" in page) == (False, True, True)
 
 
 def test_an_installation_without_a_mail_domain_says_so(
