@@ -106,6 +106,7 @@ class SmartBccServer:
         protocol: Smtp | Lmtp = make(
             front,
             data_size_limit=MAX_BYTES,
+            enable_SMTPUTF8=True,  # a mail to somebody with such an address comes with it
             hostname=self._settings.hostname or self._serving.domain,
             ident="threadlink",
             tls_context=self._tls,

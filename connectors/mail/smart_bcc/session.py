@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, AnyStr
 
 import structlog
 from aiosmtpd.lmtp import LMTP
@@ -20,6 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from app.errors import DatabaseUnreachable
 from app.linking.addresses import read_list
 from app.linking.mime import headers_of
+from app.linking.text import storable
 from app.reception import ReceivedMail, Recipient, Serving
 from connectors.mail.smart_bcc.limits import Connections, Rate
 from connectors.mail.smart_bcc.settings import SmartBccSettings, is_within
@@ -39,6 +40,7 @@ TEMPORARY = "451 4.3.0 Temporary failure, try again later"
 
 _PATH = re.compile(r"to:\s*<[^<>@\s\"()\\:,%!]{1,64}@[^<>@\s\"()\\:,%!]{1,255}>(\s.*)?", re.IGNORECASE)
 _LOCAL_PART = re.compile(r"[a-z0-9-]{1,40}(?:\+[a-z2-7]{16})?")
+_REFUSED_MAIL = ("552 Error: Too much mail data", "500 Line too long")  # aiosmtpd's, at the end of DATA
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _END_OF_HEADERS = re.compile(rb"\r\n\r\n")
 
@@ -152,13 +154,15 @@ class Front:
         self._serving.step("smtp.data_read")
         raw = envelope.content
         assert isinstance(raw, bytes)  # noqa: S101 - decode_data is off
-        answer = await self._answer(session, envelope, raw)
+        try:
+            answer = await self._answer(session, envelope, raw)
+        except Exception as error:  # noqa: BLE001 - as aiosmtpd does, which would answer once whatever the protocol
+            answer = await self.handle_exception(error)
         self._serving.step("smtp.before_answer")
-        # LMTP answers once for each recipient (RFC 2033 4.2).
-        return "\r\n".join([answer] * len(envelope.recipients)) if server.answers_each else answer
+        return server.after_data(answer)
 
     async def _answer(self, session: Session, envelope: Taken, raw: bytes) -> str:
-        sender = (envelope.mail_from or "").strip("<>").lower()
+        sender = storable((envelope.mail_from or "").strip("<>").lower())
         refusal, author = _looked_over(raw)
         if refusal:
             return refusal
@@ -169,7 +173,7 @@ class Front:
             member_id = await self._in_thread(self._serving.reception.member_who_sends, recipient, author)
             if member_id is None:
                 return "550 5.7.1 This address takes mail from the members of its team alone"
-            peer, helo = _peer(session), str(session.host_name or "")[:255]
+            peer, helo = _peer(session), storable(str(session.host_name or "")[:255])
             mails.append(ReceivedMail(recipient, member_id, raw, sender, peer, helo, self._serving.now()))
         try:
             await self._in_thread(self._spool.keep, mails)
@@ -196,8 +200,8 @@ class Front:
 class _Counted:
     """What both protocols do besides: count connections, and take no recipient that is not spelled plainly."""
 
-    answers_each = False
     event_handler: Front
+    envelope: Taken
     transport: asyncio.Transport | None
     loop: asyncio.AbstractEventLoop
     session: Any
@@ -241,6 +245,10 @@ class _Counted:
         self._peer = peer
         return True
 
+    def after_data(self, answer: str) -> str:
+        """Return what is answered to a mail."""
+        return answer
+
     def close_soon(self) -> None:
         """End the connection once what is being answered is on its way."""
         if self.transport is not None:
@@ -261,7 +269,16 @@ class Smtp(_Counted, SMTP):  # type: ignore[misc]  # the mix narrows what the pr
 class Lmtp(_Counted, LMTP):  # type: ignore[misc]  # the same
     """LMTP, for a mail server of one's own in front."""
 
-    answers_each = True
+    def after_data(self, answer: str) -> str:
+        """Answer once for each recipient (RFC 2033 4.2)."""
+        return "\r\n".join([answer] * len(self.envelope.recipients))
+
+    async def push(self, status: AnyStr) -> None:
+        """Answer; what aiosmtpd refuses by itself at the end of DATA, once for each recipient, too."""
+        if isinstance(status, str) and status.startswith(_REFUSED_MAIL):
+            await super().push(self.after_data(status))
+        else:
+            await super().push(status)
 
 
 def _looked_over(raw: bytes) -> tuple[str, str]:

@@ -46,7 +46,9 @@ class SmartBccSettings(BaseSettings):
     mails_per_team: int = Field(default=10_000, ge=1, description="Mails one team takes in a day.")
     connections: int = Field(default=200, ge=1, description="Connections at a time.")
     connections_per_ip: int = Field(default=10, ge=1, description="Connections at a time from one address.")
-    timeout_s: int = Field(default=60, ge=1, le=600, description="Seconds a connection may be silent, DATA included.")
+    timeout_s: int = Field(
+        default=300, ge=1, le=600, description="Seconds from one command to the next; a whole mail has as long."
+    )
     dns_timeout_s: int = Field(default=5, ge=1, le=60, description="Seconds a DNS answer may take.")
 
     @field_validator("proxies", "trusted_networks", mode="before")

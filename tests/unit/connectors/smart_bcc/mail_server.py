@@ -42,6 +42,8 @@ class TwoAddresses:
         return known.get(local_part)
 
     def member_who_sends(self, recipient: Recipient, author: str) -> int | None:
+        if not self.is_reachable:
+            raise DatabaseUnreachable
         return recipient.member_id or (7 if author == AUTHOR else None)
 
     def take(self, mail: ReceivedMail) -> None:

@@ -56,6 +56,12 @@ def test_a_wrong_setting_is_named_without_its_value(wrong: dict[str, str]) -> No
     assert value not in str(raised.value).replace(name, "")
 
 
+def test_who_sets_nothing_has_the_limits_of_the_design() -> None:
+    usual = load({})
+    assert (usual.mails_per_address, usual.mails_per_sender) == (300, 200)  # in an hour
+    assert (usual.connections, usual.connections_per_ip) == (200, 10)
+
+
 def test_networks_hold_addresses_of_either_spelling() -> None:
     networks = load({"SMART_BCC_TRUSTED_NETWORKS": "10.0.0.0/8, 2001:db8::/32"}).trusted_networks
     assert is_within("10.1.2.3", networks)

@@ -180,6 +180,8 @@ def test_parameters_that_ask_for_reports_are_refused(line: Line) -> None:
     line.say(b"EHLO mx.northwind.test")
     line.say(b"MAIL FROM:<ada@northwind.test>")
     assert line.say(f"RCPT TO:<{ADA}> NOTIFY=SUCCESS".encode()).startswith(b"555")
+    line.say(b"RSET")
+    assert line.say(b"MAIL FROM:<ada@northwind.test> RET=FULL ENVID=1").startswith(b"555")
 
 
 # --- smuggling --------------------------------------------------------------------------------------------------------
@@ -239,11 +241,12 @@ def test_commands_sent_ahead_are_read_in_their_order(server: Running) -> None:
         (MAIL.replace(b"From: Ada <ada@northwind.test>\r\n", b""), b"550 5.6.0"),
         (b"From: eve@evil.test\r\n" + MAIL, b"550 5.6.0"),
         (MAIL.replace(b"<ada@northwind.test>", b"<ada@northwind.test>, <eve@evil.test>"), b"550 5.6.0"),
+        (b"Received: from x by y\r\n" * 30 + MAIL, b"250 2.0.0"),
         (b"Received: from x by y\r\n" * 31 + MAIL, b"554 5.4.6"),
         (b"X-Long: " + b"x\r\n " * 60_000 + b"\r\n" + MAIL, b"552 5.3.4"),
         (b"X: " + b"y" * 2_000 + b"\r\n" + MAIL, b"500"),
     ],
-    ids=["usual", "no author", "two From", "two authors", "loop", "long headers", "long line"],
+    ids=["usual", "no author", "two From", "two authors", "thirty hops", "loop", "long headers", "long line"],
 )
 def test_a_mail_is_refused_in_the_session_for_what_it_is(line: Line, mail: bytes, status: bytes) -> None:
     line.ready_for(ADA)
@@ -257,6 +260,25 @@ def test_the_teams_address_takes_no_mail_of_strangers(line: Line) -> None:
     line.answer()
     line.answer()
     assert line.say(MAIL.rstrip(), b".").startswith(b"250")
+
+
+def test_what_a_peer_says_of_itself_can_be_stored(server: Running, line: Line) -> None:
+    line.say(b"EHLO mx\x00\xff.test")
+    assert line.say("MAIL FROM:<jürgen\x00@exämple.test> BODY=8BITMIME SMTPUTF8".encode()).startswith(b"250")
+    line.say(f"RCPT TO:<{ADA}>".encode())
+    line.say(b"DATA")
+    assert line.say(MAIL.replace(b"Prices", "Fiyatları".encode()).rstrip(), b".").startswith(b"250")
+    assert server.bodies()
+    taken = server.reception.taken[-1]
+    assert (taken.mail_from, taken.helo) == ("jürgen\ufffd@exämple.test", "mx\ufffd\ufffd.test")
+
+
+def test_one_connection_brings_a_hundred_mails(server: Running, line: Line) -> None:
+    line.say(b"EHLO mx.northwind.test")
+    taken = [line.say(b"MAIL FROM:<ada@northwind.test>")[:3] + line.say(b"RSET")[:3] for _ in range(100)]
+    assert set(taken) == {b"250250"}
+    assert line.say(b"MAIL FROM:<ada@northwind.test>").startswith(b"421")
+    assert line.answer() == b""
 
 
 def test_a_mail_that_says_it_is_too_large_is_refused_before_it_is_sent(line: Line) -> None:
@@ -309,8 +331,9 @@ def test_who_guesses_addresses_is_hung_up_on(tmp_path: Path, monkeypatch: pytest
             assert again.say(f"RCPT TO:<{ADA}>".encode()).startswith(b"421")
 
 
-def test_rates_and_connections_are_limited(tmp_path: Path) -> None:
-    limits = {"SMART_BCC_MAILS_PER_ADDRESS": "1", "SMART_BCC_CONNECTIONS_PER_IP": "1"}
+@pytest.mark.parametrize("limit", ["SMART_BCC_MAILS_PER_ADDRESS", "SMART_BCC_MAILS_PER_TEAM"])
+def test_rates_and_connections_are_limited(tmp_path: Path, limit: str) -> None:
+    limits = {limit: "1", "SMART_BCC_CONNECTIONS_PER_IP": "1"}
     with running(tmp_path, **limits) as server, Line(server.port) as line:
         with Line(server.port, greeting=False) as second:
             assert second.answer() == b"421 4.7.0 Too many connections"
@@ -390,7 +413,8 @@ def test_a_load_balancer_of_ours_says_for_whom_it_speaks_and_nobody_else_may(tmp
         assert line.say(b"PROXY TCP4 192.0.2.7 127.0.0.1 4321 25") == b""
 
 
-def test_lmtp_answers_for_each_recipient(tmp_path: Path) -> None:
+def test_lmtp_answers_for_each_recipient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.mail.smart_bcc.server.MAX_BYTES", 100_000)
     with running(tmp_path, SMART_BCC_PROTOCOL="lmtp") as server, Line(server.port) as line:
         assert line.say(b"EHLO mx.northwind.test")[:1] == b"5"
         line.say(b"LHLO mx.northwind.test")
@@ -402,6 +426,12 @@ def test_lmtp_answers_for_each_recipient(tmp_path: Path) -> None:
         assert line.answer().startswith(b"250")
         assert len(server.bodies()) == 2
         assert {mail.mail_from for mail in server.reception.taken} == {""}
+        for refused, says in ((MAIL + b"x" * 20_000, b"500"), (b"\r\n".join([MAIL] * 2_000), b"552"), (MAIL, b"451")):
+            line.say(b"MAIL FROM:<>", f"RCPT TO:<{ADA}>".encode(), f"RCPT TO:<{TEAM}>".encode(), b"DATA")
+            assert [line.answer()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
+            server.reception.is_reachable = False
+            assert [line.say(refused, b".")[:3], line.answer()[:3]] == [says, says]
+            server.reception.is_reachable = True
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
