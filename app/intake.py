@@ -9,6 +9,7 @@ import structlog
 
 from app import smart_bcc
 from app.installation import Installation
+from app.linking.mime import headers_of
 from app.reception import ReceivedMail, Recipient
 from app.store import queue, teams
 from app.store import smart_bcc as rows
@@ -67,7 +68,14 @@ class Intake:
 
 
 def _provider_id(mail: ReceivedMail) -> str:
-    """Name a mail by what it is: who sends it again because our answer was lost sends the same bytes to the same."""
-    whole = hashlib.sha256(f"{mail.recipient.team_id}/{mail.recipient.address_id}/".encode())
-    whole.update(hashlib.sha256(mail.raw).digest())
+    """Name a mail by what it is: it may come again, because our answer was lost or by two ways, with other Received.
+
+    The same is: to one address, of one Message-ID and author, with one body. Without a Message-ID the very bytes count.
+    """
+    named = [(name.lower(), value) for name, value in headers_of(mail.raw) if name.lower() in ("message-id", "from")]
+    has_id = any(name == "message-id" for name, _ in named)
+    same = mail.raw.partition(b"\r\n\r\n")[2] if has_id else mail.raw
+    to_one = (mail.recipient.team_id, mail.recipient.address_id, *(value for each in sorted(named) for value in each))
+    whole = hashlib.sha256(repr(to_one).encode("utf-8", "replace"))
+    whole.update(hashlib.sha256(same).digest())
     return b32encode(whole.digest()[:16]).decode("ascii").lower().rstrip("=")

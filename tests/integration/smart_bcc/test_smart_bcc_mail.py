@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import smtplib
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +16,7 @@ from app.policy import as_json
 from app.ports import FilteredMessage, Mailbox
 from app.store import smart_bcc as rows
 from app.store import teams
-from tests.integration.smart_bcc.post_office import ADA, BEA, BOB, DOMAIN, PostOffice, letter, quoted
+from tests.integration.smart_bcc.post_office import ADA, BEA, BOB, DOMAIN, PostOffice, letter, opened, quoted
 
 pytestmark = [pytest.mark.integration, pytest.mark.smtp, pytest.mark.enable_socket]
 
@@ -83,9 +86,13 @@ def test_a_copy_of_mail_that_a_mailbox_also_holds_is_one_conversation(post: Post
 
 def test_mail_that_is_delivered_again_is_there_once(post: PostOffice) -> None:
     address = post.address()
-    for _ in range(2):
-        post.receive(address, letter())
-    assert len(post.only().messages[0].copies) == 1
+    for way in (b"", b"Received: from a by b; Mon, 02 Mar 2026 08:00:00 +0000\r\n"):
+        post.receive(address, way + letter())
+        post.receive(address, way + forwards(post, address))
+    copied, forward = post.conversations()
+    assert len(copied.messages[0].copies) == 1
+    assert len(forward.messages) == 2
+    assert post.office.value("SELECT count(*) FROM received_mail") == 2
 
 
 def test_one_mail_to_two_addresses_is_linked_to_the_item_of_one(post: PostOffice) -> None:
@@ -261,6 +268,40 @@ def test_mail_that_does_not_prove_its_author_is_held_until_released(post: PostOf
     post.read()
     assert post.held() == []
     assert linked(post) == [("deal/d1", "automatic")]
+
+
+def test_a_server_of_the_operators_in_front_may_prove_the_author(post: PostOffice, tmp_path: Path) -> None:
+    post.dns.failing |= {"northwind.test", "_dmarc.northwind.test"}  # nobody asks it
+    with opened(post.office, tmp_path / "front", {"SMART_BCC_FRONT": "mx.own.test"}, post.dns) as behind:
+        passed = "dmarc=pass header.from=northwind.test"
+        written = f"mx.evil.test; {passed}\r\nAuthentication-Results: mx.own.test; {passed}"
+        behind.receive(behind.address(), letter(Authentication_Results=written, number=1))
+        behind.receive(behind.address(), letter(number=2))
+        behind.receive(behind.address(), letter(Authentication_Results=f"mx.own.test; {passed}", number=3))
+    assert [held.why for held in post.held()] == ["not_proven"] * 2
+    assert [message.internet_id for message in post.only().messages] == ["<m3@northwind.test>"]
+    with opened(post.office, tmp_path / "near", {"SMART_BCC_TRUSTED_NETWORKS": "127.0.0.0/8"}, post.dns) as near:
+        near.receive(near.address(), letter(number=4))
+    assert (len(post.held()), len(post.conversations())) == (2, 2)
+
+
+def test_an_address_that_was_changed_is_unknown_and_one_envelope_serves_two_teams(
+    post: PostOffice, team: Callable[..., int]
+) -> None:
+    old, installation = post.address(), post.office.installation
+    with post.office.team() as connection:
+        smart_bcc.change_addresses(installation, connection, post.member())
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        post.send(old, letter())
+    assert {code for code, _ in refused.value.recipients.values()} == {550}
+    other = team("Southwind")
+    with installation.database.for_team(other) as connection:
+        teams.add_member(connection, other, "Sue", "sue@southwind.test")
+        theirs = smart_bcc.addresses(installation, connection, teams.members(connection)[0], None).own
+    post.send([post.address(), theirs], letter())
+    for team_id in (post.office.team_id, other):
+        with installation.database.for_team(team_id) as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM received_mail")).scalar() == 1
 
 
 def test_an_address_that_needs_no_proof_is_taken_by_a_secret_address_alone(post: PostOffice) -> None:
