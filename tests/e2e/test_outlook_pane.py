@@ -5,11 +5,15 @@ Pictures lie in tmp_path for whoever wants to look.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,25 +21,21 @@ from playwright.sync_api import Browser, FrameLocator, Page, Route, expect
 
 from app.demo.stage import Stage
 from connectors.mail.graph.simulator import GraphSimulator
+from connectors.mail.graph.simulator_client import CLIENT_ID
+from connectors.mail.graph.simulator_login import TENANT_ID
 from tests.e2e.conftest import NewPage
 
 pytestmark = pytest.mark.addon
 
 CAN = "can@northwind.test"
+ENTRA = "https://login.microsoftonline.com"
+SCOPE = f"api://{CLIENT_ID}/access_as_user"
 MAILS = (
     ("o1", "Bea Lindqvist <bea@acme.test>", "Prices once more"),
     ("o2", "Tom Okafor <tom@brightwater.test>", "Which lamps"),
     ("o3", "Sam <sam@elsewhere.test>", "<b>Hello</b> there"),
     ("o4", "Lea <lea@elsewhere.test>", "Parking"),
 )
-# Outlook's own sign-in: msal asks the program around the pane, which here is the simulator.
-NESTED_SIGN_IN = """
-window.msal = { createNestablePublicClientApplication: async ({ auth }) => ({
-  acquireTokenSilent: async ({ loginHint }) => ({
-    accessToken: await (await fetch(`${new URL(auth.authority).origin}/owa/${loginHint}/token`)).text(),
-  }),
-}) };
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +51,54 @@ def outlook(stage: Stage) -> str:
 
 @pytest.fixture
 def page(new_page: NewPage) -> Iterator[Page]:
-    """Open a browser whose Outlook signs people in by itself."""
     made = new_page(width=760)
-    sign_in_through_outlook(made)
     yield made
     made.unroute_all(behavior="ignoreErrors")
 
 
-def sign_in_through_outlook(page: Page) -> None:
-    page.route(
-        "**/vendor/msal-browser.min.js",
-        lambda route: route.fulfill(body=NESTED_SIGN_IN, content_type="text/javascript"),
-    )
+class Entra:
+    """What a browser asks of Entra: a code for the page that it came from, a token for the code and its verifier."""
+
+    def __init__(self, simulator: GraphSimulator) -> None:
+        self._simulator = simulator
+        self.asked: dict[str, str] = {}
+
+    def put_into_the_page(self, route: Route) -> None:
+        """Name Microsoft's own address, which msal speaks to over https alone, in place of the simulator's."""
+        page = route.fetch()
+        found = re.search(r'data-authority="(http://[^/]+)', page.text())
+        assert found
+        own, said = found[1], page.headers["content-security-policy"]
+        headers = {**page.headers, "content-security-policy": said.replace(own, f"{own} {ENTRA}")}
+        body = page.text().replace(f'data-authority="{own}', f'data-authority="{ENTRA}')
+        route.fulfill(response=page, body=body, headers=headers)
+
+    def answer(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path.endswith("/oauth2/v2.0/authorize"):
+            self.asked = dict(parse_qsl(urlsplit(route.request.url).query))
+            back = urlencode({"code": "a-code", "state": self.asked["state"], "client_info": self._whose()})
+            address = json.dumps(f"{self.asked['redirect_uri']}#{back}")  # Playwright does not see redirects
+            route.fulfill(body=f"<script>location.replace({address})</script>", content_type="text/html")
+            return
+        assert path.endswith("/oauth2/v2.0/token"), path
+        form = dict(parse_qsl(route.request.post_data or ""))
+        verifier = hashlib.sha256(form["code_verifier"].encode()).digest()
+        assert base64.urlsafe_b64encode(verifier).decode().rstrip("=") == self.asked["code_challenge"]
+        assert (form["code"], form["redirect_uri"]) == ("a-code", self.asked["redirect_uri"])
+        given = {
+            "token_type": "Bearer",
+            "scope": self.asked["scope"],
+            "expires_in": 3_600,
+            "access_token": self._simulator.pane_token(CAN),
+            "id_token": self._simulator.pane_token(CAN, nonce=self.asked["nonce"]),
+            "client_info": self._whose(),
+        }
+        route.fulfill(json=given, headers={"Access-Control-Allow-Origin": "*"})
+
+    def _whose(self) -> str:
+        said = json.dumps({"uid": self._simulator.user_id(CAN), "utid": TENANT_ID})
+        return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
 
 
 def pane_of(page: Page) -> FrameLocator:
@@ -83,7 +119,7 @@ def check(page: Page) -> None:
 
 
 def test_the_pane_follows_the_open_message(page: Page, outlook: str, tmp_path: Path) -> None:
-    page.goto(f"{outlook}?nested=1")
+    page.goto(f"{outlook}")
     expect(pane_of(page).get_by_role("heading", name="Open a message")).to_be_visible()
     pane = open_mail(page, "Prices once more")
     expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
@@ -123,7 +159,7 @@ def test_the_pane_follows_the_open_message(page: Page, outlook: str, tmp_path: P
 
 
 def test_the_pane_speaks_turkish_and_is_dark_as_outlook_is(page: Page, outlook: str, tmp_path: Path) -> None:
-    page.goto(f"{outlook}?nested=1&hl=tr&theme=dark")
+    page.goto(f"{outlook}?hl=tr&theme=dark")
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="Bağlı değil")).to_be_visible()
     expect(pane.locator("html")).to_have_attribute("lang", "tr")
@@ -136,7 +172,7 @@ def test_the_pane_speaks_turkish_and_is_dark_as_outlook_is(page: Page, outlook: 
 def test_an_answer_for_an_earlier_message_is_not_shown(page: Page, outlook: str) -> None:
     held: list[Route] = []
     page.route("**/outlook/dismiss", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls
-    page.goto(f"{outlook}?nested=1")
+    page.goto(f"{outlook}")
     pane = open_mail(page, "Parking")
     pane.get_by_role("button", name="Not about any item").click()
     pane = open_mail(page, "Prices once more")
@@ -151,10 +187,9 @@ def test_an_answer_for_an_earlier_message_is_not_shown(page: Page, outlook: str)
 
 def test_an_ended_session_is_renewed_without_a_word(browser: Browser, outlook: str, stage: Stage) -> None:
     page = browser.new_page()  # not new_page(): the browser itself logs the 401 that the script answers
-    sign_in_through_outlook(page)
     begun: list[int] = []
     page.on("response", lambda each: begun.append(each.status) if "/outlook/session" in each.url else None)
-    page.goto(f"{outlook}?nested=1")
+    page.goto(f"{outlook}")
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
     stage.clock.advance(stage.clock.now() + timedelta(minutes=11))
@@ -165,21 +200,43 @@ def test_an_ended_session_is_renewed_without_a_word(browser: Browser, outlook: s
     page.close()
 
 
-def test_without_outlooks_sign_in_a_window_is_asked_for(new_page: NewPage, outlook: str) -> None:
-    page = new_page(width=760)
-    page.goto(outlook)
+@pytest.mark.parametrize("signs_in", ["window", "broken", "refuses"])
+def test_without_outlooks_sign_in_a_window_is_asked_for(
+    page: Page, outlook: str, stage: Stage, signs_in: str, tmp_path: Path
+) -> None:
+    entra = Entra(cast("GraphSimulator", stage.simulators["graph"]))
+    page.context.route(f"{ENTRA}/**", entra.answer)
+    page.context.route("**/outlook/dialog*", entra.put_into_the_page)
+    # A page that was changed on its way is none of this machine to the browser, which keeps it from others here.
+    page.context.route("**/office.js", lambda route: route.fulfill(response=route.fetch()))
+    page.goto(f"{outlook}?signin={signs_in}")
     pane = open_mail(page, "Prices once more")
-    pane.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(pane.get_by_role("heading", name="Sign in")).to_be_visible()
+    check(page)
+    page.screenshot(path=tmp_path / "sign_in.png")
+    with page.expect_popup() as window:
+        pane.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
-    open_mail(page, "Which lamps")
+    assert window.value.is_closed()
+    assert entra.asked["login_hint"] == CAN
+    assert entra.asked["redirect_uri"] == f"{stage.url}/outlook/dialog"
+    assert SCOPE in entra.asked["scope"].split()
+    open_mail(page, "Which lamps")  # without another window
     expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
+
+
+def test_outlook_asks_the_person_when_it_must(page: Page, outlook: str) -> None:
+    page.goto(f"{outlook}?signin=asks")
+    pane = open_mail(page, "Which lamps")
+    pane.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
+    assert len(page.context.pages) == 1
 
 
 def test_who_is_not_let_in_is_told_so(browser: Browser, outlook: str) -> None:
     page = browser.new_page()  # not new_page(): the browser itself logs the 401
     page.route("**/outlook/session", lambda route: route.fulfill(status=401, body=""))
-    sign_in_through_outlook(page)
-    page.goto(f"{outlook}?nested=1")
+    page.goto(f"{outlook}")
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="threadlink does not take this sign-in")).to_be_visible()
     page.close()

@@ -14,7 +14,7 @@ Office.onReady(async () => {
   });
   try {
     await client.initialize();
-    const signedIn = await client.handleRedirectPromise();
+    const signedIn = await client.handleRedirectPromise({ navigateToLoginRequestUrl: false });
     if (signedIn) tell({ token: signedIn.accessToken });
     else {
       const loginHint = new URLSearchParams(location.search).get("hint") ?? undefined;

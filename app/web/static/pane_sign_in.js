@@ -3,27 +3,42 @@
 "use strict";
 
 (() => {
+  const SAYS_NO = ["user_canceled", "no_network_connectivity"]; // of msal's errors: no reason for another window
   const registration = document.body.dataset;
-  let client = null; // msal, as Outlook's broker
+  let broker = null; // msal with Outlook behind it; `undefined` once it is known that there is none
   let kept = ""; // what the window brought, while it lasts: a window every ten minutes is too much
 
-  function isNested() {
-    return Office.context.requirements.isSetSupported("NestedAppAuth", "1.1");
-  }
-
   // learn.microsoft.com/office/dev/add-ins/develop/enable-nested-app-authentication-in-your-add-in
-  async function nested(mayAsk) {
-    client ??= await msal.createNestablePublicClientApplication({
+  async function findBroker() {
+    if (!Office.context.requirements.isSetSupported("NestedAppAuth", "1.1")) return undefined;
+    let found;
+    const options = {
       auth: { clientId: registration.clientId, authority: registration.authority },
       cache: { cacheLocation: "memoryStorage" },
+    };
+    // Without a bridge to Outlook msal makes a client that signs in by itself, which it cannot do in a frame; the
+    // function given here is called for one with a bridge alone.
+    await msal.createNestablePublicClientApplication(options, undefined, (its, controller) => {
+      found = new msal.PublicClientApplication(its, controller);
+      return found;
     });
+    return found;
+  }
+
+  async function nested(mayAsk) {
     // Without a hint msal does not know whom to ask for: the broker has no account yet.
     const asked = { scopes: [registration.scope], loginHint: Office.context.mailbox.userProfile.emailAddress };
     try {
-      return (await client.acquireTokenSilent(asked)).accessToken;
+      return (await broker.acquireTokenSilent(asked)).accessToken;
     } catch (error) {
       if (!mayAsk) throw error;
-      return (await client.acquireTokenPopup(asked)).accessToken;
+    }
+    try {
+      return (await broker.acquireTokenPopup(asked)).accessToken;
+    } catch (error) {
+      if (SAYS_NO.includes(error.errorCode)) throw error;
+      broker = undefined; // some Outlooks say that they sign in, and fail (office-js 5209, 6610, 6691)
+      return inWindow();
     }
   }
 
@@ -39,7 +54,7 @@
         dialog.addEventHandler(Office.EventType.DialogMessageReceived, (told) => {
           dialog.close();
           const answer = JSON.parse(told.message);
-          if (answer.token) resolve(answer.token);
+          if (answer.token) resolve((kept = answer.token));
           else reject(new Error(answer.error));
         });
         dialog.addEventHandler(Office.EventType.DialogEventReceived, () => reject(new Error("window closed")));
@@ -53,9 +68,10 @@
   }
 
   window.threadlinkToken = async (mayAsk) => {
-    if (isNested()) return nested(mayAsk);
-    if (mayAsk) kept = await inWindow();
-    else if (!kept || endsAt(kept) < Date.now()) throw new Error("a window must be asked for");
+    if (broker === null) broker = await findBroker();
+    if (broker) return nested(mayAsk);
+    if (mayAsk) return inWindow();
+    if (!kept || endsAt(kept) < Date.now()) throw new Error("a window must be asked for");
     return kept;
   };
 })();

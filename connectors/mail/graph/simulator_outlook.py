@@ -1,7 +1,8 @@
 """Outlook on the web, as far as a task pane needs it: mailboxes, an open message, and our page framed beside it.
 
 The pane runs as it does in Outlook, in a frame of another address and behind its own policies; what is replaced is
-Microsoft's script, which here asks the page around the frame which message is open. Part of the simulator.
+Microsoft's script, which here asks the page around the frame which message is open, and for the tokens that msal wants.
+Part of the simulator.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from connectors.mail.graph.simulator_login import TENANT_ID, TOKEN_LASTS_S
 from connectors.mail.graph.simulator_mailbox import SimulatedMailbox, SimulatedMessage
 from connectors.mail.graph.simulator_view import conversation_id
-from connectors.simulated_http import Call, Reply
+from connectors.simulated_http import Call, Reply, json_reply
 
 PATH = "/owa"
 SCRIPT_PATH = "/office.js"
@@ -23,6 +25,9 @@ THEMES = {
     "light": {"bodyBackgroundColor": "#ffffff", "bodyForegroundColor": "#242424"},
     "dark": {"bodyBackgroundColor": "#292929", "bodyForegroundColor": "#ffffff"},
 }
+# How Outlook signs in for the pane: by itself, after asking the person, not at all (a window does), or it says that it
+# does and msal finds nobody to ask, or is refused.
+SIGN_INS = ("nested", "asks", "window", "broken", "refuses")
 MOST_LISTED = 100
 
 # Stands in for Microsoft's script: learn.microsoft.com/javascript/api/office
@@ -30,9 +35,10 @@ OFFICE_JS = """
 "use strict";
 (() => {
   const handlers = {};
-  const told = {};
   const succeeded = "succeeded";
+  const CLOSED = 12006; // the person closed the window
   const has = { Mailbox: 1.13 };
+  const host = { host: "Outlook", platform: "OfficeOnline" };
   let selected = [];
   let ready;
   const begun = new Promise((resolve) => (ready = resolve));
@@ -48,30 +54,54 @@ OFFICE_JS = """
     mailbox,
     requirements: { isSetSupported: (name, version) => has[name] >= Number(version) },
     ui: {
-      displayDialogAsync: (_url, _options, opened) =>
-        opened({
-          status: succeeded,
-          value: {
-            close: () => {},
-            addEventHandler: (type, handler) => {
-              if (type !== "dialogMessageReceived") return;
-              told.token = (token) => handler({ message: JSON.stringify({ token }) });
-              parent.postMessage({ ask: "token" }, "*");
-            },
-          },
-        }),
+      // The window is one of the browser's; what it tells, it tells the page that opened it.
+      displayDialogAsync: (url, _options, opened) => {
+        const shown = open(url, "_blank", "popup");
+        const told = {};
+        const closing = setInterval(() => {
+          if (!shown.closed) return;
+          clearInterval(closing);
+          told.dialogEventReceived?.({ error: CLOSED });
+        }, 250);
+        addEventListener("message", ({ source, data }) => {
+          if (source === shown) told.dialogMessageReceived?.({ message: data });
+        });
+        const close = () => {
+          clearInterval(closing);
+          shown.close();
+        };
+        opened({ status: succeeded, value: { close, addEventHandler: (type, handler) => (told[type] = handler) } });
+      },
+      messageParent: (message) => opener.postMessage(message, location.origin),
     },
+  };
+  // Nested app authentication: msal asks the program around the page, in JSON.
+  const asked = new Map(); // requestId -> how to answer it
+  const bridge = new EventTarget();
+  bridge.postMessage = (text) => {
+    const { requestId, method } = JSON.parse(text);
+    const answer = (given) => {
+      const data = JSON.stringify({ messageType: "NestedAppAuthResponse", requestId, success: true, ...given });
+      bridge.dispatchEvent(new MessageEvent("message", { data }));
+    };
+    if (method === "GetInitContext") {
+      answer({ initContext: { sdkName: "outlook", sdkVersion: "1.0", capabilities: { queryAccount: false } } });
+    } else {
+      asked.set(requestId, answer);
+      parent.postMessage({ ask: "token", requestId, method }, "*");
+    }
   };
   addEventListener("message", ({ source, data }) => {
     if (source !== parent) return;
-    if ("token" in data) told.token(data.token);
+    if ("answered" in data) asked.get(data.answered)(data.given);
     if ("state" in data) {
-      const { item, address, language, theme, nested } = data.state;
+      const { item, address, language, theme, signIn } = data.state;
       mailbox.item = item;
       mailbox.userProfile.emailAddress = address;
       Object.assign(context, { displayLanguage: language, officeTheme: theme });
-      if (nested) has.NestedAppAuth = 1.1;
-      ready({ host: "Outlook", platform: "OfficeOnline" });
+      if (signIn !== "window") has.NestedAppAuth = 1.1;
+      if (signIn !== "broken") window.nestedAppAuthBridge = bridge;
+      ready(host);
     }
     if ("item" in data) {
       mailbox.item = data.item;
@@ -100,7 +130,8 @@ OFFICE_JS = """
   };
   // As Microsoft's does: a page that may be framed must not lean on it.
   history.pushState = history.replaceState = null;
-  parent.postMessage({ ask: "state" }, "*");
+  if (parent !== window) parent.postMessage({ ask: "state" }, "*");
+  else if (opener) ready(host); // a window that the pane opened
 })();
 """
 
@@ -112,7 +143,13 @@ const open = (item) => { shown.state.item = item; tell({ item }); };
 addEventListener("message", async ({ source, data }) => {
   if (source !== pane.contentWindow) return;
   if (data.ask === "state") tell({ state: shown.state });
-  if (data.ask === "token") tell({ token: await (await fetch(shown.token)).text() });
+  if (data.ask !== "token") return;
+  const refused = {
+    asks: data.method === "GetToken" && { status: "USER_INTERACTION_REQUIRED", code: "consent_required" },
+    refuses: { status: "PERSISTENT_ERROR", code: "server_error" },
+  }[shown.state.signIn];
+  const given = refused ? { success: false, error: refused } : await (await fetch(shown.token)).json();
+  tell({ answered: data.requestId, given });
 });
 for (const button of document.querySelectorAll("button[data-mail]")) button.addEventListener("click", () => {
   document.querySelector("[aria-current]")?.removeAttribute("aria-current");
@@ -150,20 +187,34 @@ class SimulatedOutlook:
         if mailbox is None:
             return _page("Simulated Outlook", _accounts(self._mailboxes))
         if rest == "token":
-            text = self._token(address).encode()
-            return Reply(200, text, "text/plain", {"Access-Control-Allow-Origin": "*"})
+            return json_reply(self._answer_of_broker(mailbox))
         locale = call.one("hl") if call.one("hl") in LOCALES else "en"
         theme = call.one("theme") if call.one("theme") in THEMES else "light"
-        return self._opened(mailbox, locale, theme, is_nested=call.one("nested") == "1")
+        sign_in = call.one("signin") if call.one("signin") in SIGN_INS else SIGN_INS[0]
+        return self._opened(mailbox, locale, theme, sign_in)
 
-    def _opened(self, mailbox: SimulatedMailbox, locale: str, theme: str, *, is_nested: bool) -> Reply:
+    def _answer_of_broker(self, mailbox: SimulatedMailbox) -> dict[str, Any]:
+        """Return what Outlook answers msal: the tokens, and whose they are."""
+        token = self._token(mailbox.address)
+        return {
+            "token": {"access_token": token, "id_token": token, "token_type": "Bearer", "expires_in": TOKEN_LASTS_S},
+            "account": {
+                "environment": "login.windows.net",
+                "homeAccountId": f"{mailbox.user_id}.{TENANT_ID}",
+                "localAccountId": mailbox.user_id,
+                "tenantId": TENANT_ID,
+                "username": mailbox.address,
+            },
+        }
+
+    def _opened(self, mailbox: SimulatedMailbox, locale: str, theme: str, sign_in: str) -> Reply:
         listed = sorted(mailbox.messages.values(), key=lambda each: each.at, reverse=True)[:MOST_LISTED]
         state = {
             "item": None,
             "address": mailbox.address,
             "language": LOCALES[locale],
             "theme": THEMES[theme],
-            "nested": is_nested,
+            "signIn": sign_in,
         }
         shown = {
             "state": state,
