@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app import ingest
 from app.errors import NotAllowed, NotFound
 from app.linking.addresses import is_ours
-from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy
+from app.linking.visibility import Reader, may_link, may_see, message_level, readable_copy, visible_bcc
 from app.model import Account, Conversation, Copy, Decision, ItemRef, Level, Member, Message, Ours
 from app.store import accounts as account_rows
 from app.store import conversations, mirror
@@ -63,6 +63,30 @@ class Seen:
     def known(self) -> tuple[Message, ...]:
         """The messages that exist for the member, oldest first; there is at least one."""
         return tuple(message for message in self.conversation.messages if self.level_of(message) != "private")
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Every address on the messages that exist for the member, those in Bcc as far as the member sees them."""
+        shown = (person for message in self.known for person in message.participants)
+        hidden = (person for message in self.known for person in visible_bcc(self.reader, message))
+        return frozenset(person.address for people in (shown, hidden) for person in people)
+
+    @property
+    def known_accounts(self) -> tuple[Account, ...]:
+        """The accounts of which the member may know that they hold copies.
+
+        A copy in the mailbox of somebody who is not named on the message says who was in Bcc.
+        """
+        holding = {copy.account_id for message in self.known for copy in message.copies}
+        named = self.addresses
+        return tuple(
+            account
+            for account in self.accounts
+            if account.id in holding
+            and (
+                account.id in self.reader.account_ids or not named.isdisjoint({account.address, *account.own_addresses})
+            )
+        )
 
     @property
     def counterparts(self) -> dict[str, str]:

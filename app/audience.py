@@ -6,7 +6,7 @@ who was in Bcc) does not show, and neither does what only that copy would open.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app.acting import Seen
 from app.linking.visibility import LEVELS, Reader, message_level
-from app.model import Account, Conversation, Item, ItemRef, Level, Link
+from app.model import Conversation, Item, ItemRef, Level, Link, Member
 from app.store import mirror, teams
 from app.store.mirror import Audience
 
@@ -40,16 +40,49 @@ class Preview:
     level: Level  # what everybody who sees the item there reads in the note
 
 
-class Readership:
-    """Who may read one conversation, as far as the member who asks may know; two queries, however many items."""
+Sighted = Sequence[tuple[Member, Audience]]  # the members of the team, each with what the CRM shows them
 
-    def __init__(self, connection: sa.Connection, seen: Seen, known: Collection[Account]) -> None:
-        """Look at a conversation; `known` are the accounts of which the member may know that they hold copies."""
+
+def sighted(connection: sa.Connection) -> Sighted:
+    """Return the members of the team, each with what the CRM shows them; two queries."""
+    members = teams.members(connection)
+    sees = mirror.audiences(connection, members)
+    return [(member, sees.get(member.id, Audience())) for member in members]
+
+
+def previews(
+    connection: sa.Connection, wanted: Collection[tuple[Seen, Collection[ItemRef]]]
+) -> list[dict[ItemRef, Preview]]:
+    """Return, for each conversation, what linking it to each of the items would change (B7).
+
+    An item that is not in the mirror is left out. Three queries, however many conversations.
+    """
+    everybody = sighted(connection)
+    linked = [seen.conversation.primary_link for seen, _ in wanted]
+    known = mirror.items(
+        connection, {ref for _, refs in wanted for ref in refs} | {each.ref for each in linked if each}
+    )
+    found = []
+    for (seen, refs), link in zip(wanted, linked, strict=True):
+        readership = Readership(everybody, seen)
+        now = readership.now(known.get(link.ref) if link else None)
+        found.append(readership.after({ref: known[ref] for ref in refs if ref in known}, now))
+    return found
+
+
+def same(shown: Collection[Preview]) -> Preview | None:
+    """Return what all of these say; None when they differ, or there is none."""
+    first = next(iter(shown), None)
+    return first if all(each == first for each in shown) else None
+
+
+class Readership:
+    """Who may read one conversation, as far as the member who asks may know; nothing is asked of the database."""
+
+    def __init__(self, everybody: Sighted, seen: Seen) -> None:
+        self._everybody = everybody
         self._seen = seen
-        self._members = teams.members(connection)
-        self._sees = mirror.audiences(connection, self._members)
-        self._holding = {account.id for account in known}
-        self._conversation = _of_copies(seen, self._holding)
+        self._conversation = _of_copies(seen, {account.id for account in seen.known_accounts})
 
     def now(self, item: Item | None) -> tuple[Witness, ...]:
         """Return who may read it now; `item` is the linked one, as far as the mirror knows it."""
@@ -77,9 +110,9 @@ class Readership:
         shared = self._shared(conversation)
         copies = {copy.account_id for message in conversation.messages for copy in message.copies}
         found = []
-        for member in self._members:
+        for member, audience in self._everybody:
             own = Reader.of(member, self._seen.accounts).account_ids & copies
-            sees_item = item is None or self._sees.get(member.id, Audience()).sees(item)
+            sees_item = item is None or audience.sees(item)
             if own:
                 found.append(Witness(member.id, member.name, "full", "owner"))
             elif sees_item and shared != "private":

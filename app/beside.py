@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from app import creating, review
+from app import audience, creating, review
 from app.acting import NOBODYS, Acting, Seen, act_once, audit, owned_by, see, see_one
+from app.audience import Preview
 from app.creating import MadeItem
 from app.errors import NotFound
 from app.explain import explain
@@ -23,12 +24,13 @@ from app.linking.addresses import is_ours, match_key, normalize
 from app.linking.message_ids import hash_of, normalize_id
 from app.linking.suggest import Suggestion
 from app.linking.visibility import Reader
-from app.model import ItemKind, Link, Member, Message, Person, ProviderMessage
+from app.model import ItemKind, ItemRef, Link, Member, Message, Person, ProviderMessage
 from app.ports import AddonCall, AddonConnector, CrmCapabilities
 from app.signing_in import SignedIn
 from app.store import accounts, addons, conversations, crm, mirror, queue, teams
 
 MOST_PEOPLE = 8
+MOST_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Told:
     link: Link | None
     made_by: str  # the member who linked it by hand
     suggestions: tuple[Suggestion, ...]
+    previews: Mapping[ItemRef, Preview]  # what linking to each of these would change (B7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +207,14 @@ def _told(installation: Installation, connection: sa.Connection, seen: Seen, loc
     suggested = review.suggestions(connection, seen) if seen.may_link else ()
     link = seen.conversation.primary_link
     maker = teams.member_by_id(connection, link.made_by) if link and link.made_by and link.origin == "manual" else None
+    suggested = tuple(each for each in suggested if link is None or each.ref != link.ref)[:MOST_SUGGESTIONS]
     told = Told(
         seen=seen,
         told=explain(connection, seen, locale),
         link=link,
         made_by=maker.name if maker else "",
-        suggestions=tuple(each for each in suggested if link is None or each.ref != link.ref),
+        suggestions=suggested,
+        previews=audience.previews(connection, [(seen, [each.ref for each in suggested])])[0] if suggested else {},
     )
     return Beside(told, people_of(connection, seen), crm_of(installation, connection), is_connected=True)
 

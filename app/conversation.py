@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from app import review, trail
 from app.acting import Seen, see_one
-from app.audience import Preview, Readership, Witness
+from app.audience import Preview, Readership, Witness, previews, sighted
 from app.errors import NotAllowed, NotFound
-from app.explain import Known, explain
+from app.explain import explain
 from app.linking.addresses import is_ours, match_key, without_secret
 from app.linking.authenticity import direction, message_verdict, sender
 from app.linking.reasons import sentence
@@ -117,7 +117,7 @@ def shown(
     suggested = tuple(each for each in suggested if linked is None or each.ref != linked.ref)
     refs = {*found, *(each.ref for each in suggested)} if seen.may_link else set()
     items = mirror.items(connection, refs | ({linked.ref} if linked else set()))
-    readership = Readership(connection, seen, [each for each in seen.accounts if each.address in told["accounts"]])
+    readership = Readership(sighted(connection), seen)
     readers = readership.now(items.get(linked.ref) if linked else None)
     people = _people(connection, seen)
     return Shown(
@@ -151,16 +151,14 @@ def move(connection: sa.Connection, member: Member, public_id: str, ref: ItemRef
     if not seen.may_link:
         raise NotAllowed("not_owner")
     linked = seen.conversation.primary_link
-    items = mirror.items(connection, {ref} | ({linked.ref} if linked else set()))
-    if ref not in items or mirror.hidden(connection, member, [ref]):
+    item = mirror.item(connection, ref)
+    if item is None or mirror.hidden(connection, member, [ref]):
         raise NotFound("item_unknown", item=str(ref))
     if linked is None:
         return None
-    known = Known.to(connection, seen, ()).accounts
-    readership = Readership(connection, seen, known)
-    now = readership.now(items.get(linked.ref))
     title = (linked.title or str(linked.ref)) if seen.sees_item else None
-    return Move(seen, title, items[ref], readership.after({ref: items[ref]}, now)[ref])
+    (preview,) = previews(connection, [(seen, [ref])])
+    return Move(seen, title, item, preview[ref])
 
 
 def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from app.linking.addresses import is_ours, match_key
 from app.linking.authenticity import direction
 from app.linking.reasons import action_label, sentence, utc
-from app.linking.visibility import may_see, visible_bcc
+from app.linking.visibility import may_see
 from app.links import Seen, dismissed
 from app.model import (
     Account,
@@ -147,29 +147,17 @@ class Known:
     def to(cls, connection: sa.Connection, seen: Seen, named: Collection[ItemRef]) -> Known:
         """Work out what a member may know; `named` are the items that will be spoken of."""
         conversation = seen.conversation
-        messages = seen.known
-        people = {person.address for message in messages for person in message.participants}
-        people |= {person.address for message in messages for person in visible_bcc(seen.reader, message)}
+        messages, people = seen.known, seen.addresses
         everybody = {p.address for m in conversation.messages for p in (*m.participants, *_bcc(m))}
         theirs = sorted(address for address in people if not is_ours(address, seen.ours))
         persons = mirror.persons_by_addresses(connection, theirs, [match_key(address) for address in theirs])
         refs = {person.ref for person in persons} | {person.organization for person in persons}
-        holding = _holding(messages)
         return cls(
             messages=messages,
-            people=frozenset(people),
+            people=people,
             names=frozenset(person.name for person in persons),
             hidden=mirror.hidden(connection, seen.member, named),
-            # A copy in the mailbox of somebody who is not named on the message says who was in Bcc.
-            accounts=tuple(
-                account
-                for account in seen.accounts
-                if account.id in holding
-                and (
-                    account.id in seen.reader.account_ids
-                    or not people.isdisjoint({account.address, *account.own_addresses})
-                )
-            ),
+            accounts=seen.known_accounts,
             links=tuple(link for link in conversation.links if link.ref in refs),
             is_all=everybody <= people,
         )

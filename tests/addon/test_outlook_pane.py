@@ -264,6 +264,7 @@ def test_linking_takes_one_press_and_counts_once(outlook: Outlook) -> None:
     outlook.office.mail("m1", f"Tom <{TOM}>", ADA, subject="The refit")
     pane = outlook.pane().open("m1")
     assert pane.text.index("Refit") < pane.text.index("Spa")
+    assert pane.text.count("After linking these can read it too: Can, Dan.") == 1
     carried = {"c": pane.hidden("c"), "n": pane.hidden("n")}
     assert "Linked." in pane.ask("link", item="deal/d3", **carried).text
     now = outlook.linked()
@@ -296,6 +297,7 @@ def test_moving_asks_first_and_names_both_items(outlook: Outlook) -> None:
     pane.ask("search", q="refit", **carried)
     assert 'hx-post="/outlook/ask_move"' in pane.shown
     pane.ask("ask_move", item="deal/d2", **carried)
+    assert "After linking nobody on the team reads more than now." in pane.text
     assert "Rollout" in pane.text
     assert "Refit" in pane.text
     pane.ask("link", item=pane.hidden("item"), move="1", n=pane.hidden("n"), **carried)

@@ -31,6 +31,32 @@ def test_a_choice_comes_with_suggestions_and_their_evidence(desk: Desk) -> None:
     assert "Tom is the contact person. The subject names its title." in panel.texts
 
 
+MORE = "After linking these can read it too: Can, Dan. "
+NOBODY_MORE = "After linking nobody on the team reads more than now. "
+NOTE = "Everybody who sees the item in the CRM reads people, subjects and beginnings there."
+
+
+def test_before_linking_it_is_said_who_can_read_it_then(desk: Desk) -> None:
+    """B7: once for all suggestions, for each where they differ, and before a link is moved."""
+    panel = desk.panel().open(desk.mail("m1", f"Tom <{TOM}>", subject="The refit"))
+    assert panel.texts.count(MORE + NOTE) == 1
+    panel.call("review")
+    assert panel.texts.count(MORE + NOTE) == 1
+    desk.office.rows(
+        "INSERT INTO crm_user (team_id, connection_id, company, external_id, email, name, sees_everything)"
+        " SELECT team_id, id, company, 'ada', :ada, 'Ada', false FROM crm_connection RETURNING 1",
+        ada=ADA,
+    )
+    desk.office.rows("UPDATE mirror_item SET visibility = '[\"ada\"]' WHERE external_id = 'd3' RETURNING 1")
+    panel.call("message")
+    refit, spa = panel.texts.index("Refit"), panel.texts.index("Spa")
+    assert refit < panel.texts.index(MORE + NOTE) < spa < panel.texts.index(NOBODY_MORE + NOTE)
+    desk.mail("m2", f"Bea <{BEA}>", subject="Linked")
+    conversation = desk.office.load(desk.office.conversation_of("m2")).public_id
+    panel.call("ask_move", {"c": conversation, "i": "deal/d2"})
+    assert NOBODY_MORE + NOTE in panel.texts
+
+
 def test_the_cards_speak_turkish(desk: Desk) -> None:
     message_id = desk.mail("m1", f"Bea <{BEA}>")
     panel = desk.panel(locale="tr-TR").open(message_id)

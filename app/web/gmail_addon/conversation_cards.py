@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app import audience
+from app.audience import Preview
 from app.beside import Beside, Counterpart, Crm, Told
 from app.linking.reasons import kind_word, sentence
 from app.linking.suggest import Suggestion
-from app.model import Item, ItemKind, Link
+from app.model import Item, ItemKind, ItemRef, Link
 from app.ports import SearchHit
 from app.web.gmail_addon.frame import Look
 from app.web.gmail_addon.widgets import (
@@ -27,8 +29,8 @@ from app.web.gmail_addon.widgets import (
     visit,
 )
 
-MOST_SUGGESTIONS = 3
 SHOWN_EVIDENCE = 2
+MOST_NAMED = 6
 
 
 def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str) -> Card:
@@ -83,15 +85,24 @@ def unlink_card(look: Look, conversation: str, link: Link, made_choice: str, *, 
 
 
 def move_card(
-    look: Look, conversation: str, link: Link, item: Item, made_choice: str, stood: Stood, *, sees_item: bool
+    look: Look,
+    conversation: str,
+    link: Link,
+    item: Item,
+    preview: Preview,
+    made_choice: str,
+    stood: Stood,
+    *,
+    sees_item: bool,
 ) -> Card:
-    """Ask before a link is replaced, naming both items (T7)."""
+    """Ask before a link is replaced, naming both items (T7) and who can read the conversation then (B7)."""
     title = link.title if sees_item else look.text["hidden_item"]
     question = sentence("confirm_move", {"item": title, "kind": link.ref.kind, "other": item.title}, look.locale)
     carried = {"c": conversation, "n": made_choice, "i": str(item.ref), "m": "1", **stood.parameters}
     click = act(look.places.function("link"), **carried)
     asked = [
         paragraph(question),
+        paragraph(told_of_readers(look, preview)),
         buttons(
             button(look.text["addon_move"], click, filled=True),
             button(look.text["addon_keep"], act(look.places.function("back"))),
@@ -101,18 +112,29 @@ def move_card(
 
 
 def hits_card(
-    look: Look, conversation: str, query: str, hits: Sequence[SearchHit], made_choice: str, *, is_linked: bool
+    look: Look,
+    conversation: str,
+    query: str,
+    hits: Sequence[SearchHit],
+    previews: Mapping[ItemRef, Preview],
+    made_choice: str,
+    *,
+    is_linked: bool,
 ) -> Card:
     """Show the items that were searched for, and the search again."""
-    found = [
-        line(
-            hit.title,
-            top=_kind_and_state(look, hit.ref.kind, hit.state),
-            bottom=hit.organization_name,
-            end=_link_button(look, conversation, str(hit.ref), made_choice, Stood(above=1), is_linked=is_linked),
+    lines = [
+        (
+            hit.ref,
+            line(
+                hit.title,
+                top=_kind_and_state(look, hit.ref.kind, hit.state),
+                bottom=hit.organization_name,
+                end=_link_button(look, conversation, str(hit.ref), made_choice, Stood(above=1), is_linked=is_linked),
+            ),
         )
         for hit in hits
-    ] or [paragraph(look.text["nothing_found"])]
+    ]
+    found = with_readers(look, lines, previews) or [paragraph(look.text["nothing_found"])]
     heading = look.text["addon_hits"].format(query=query)
     return card("hits", [section(found, heading), section(_search(look, conversation, query))])
 
@@ -179,11 +201,11 @@ def _made(look: Look, shown: Told, link: Link) -> str:
 
 def _suggestions(look: Look, shown: Told, made_choice: str) -> list[Widget]:
     conversation = str(shown.told["id"])
-    made = [
-        suggestion_line(look, each, conversation, made_choice, Stood(), is_linked=shown.link is not None)
-        for each in shown.suggestions[:MOST_SUGGESTIONS]
+    lines = [
+        (each.ref, suggestion_line(look, each, conversation, made_choice, Stood(), is_linked=shown.link is not None))
+        for each in shown.suggestions
     ]
-    return made or ([] if shown.link else [paragraph(look.text["no_suggestions"])])
+    return with_readers(look, lines, shown.previews) or ([] if shown.link else [paragraph(look.text["no_suggestions"])])
 
 
 def suggestion_line(
@@ -198,6 +220,32 @@ def suggestion_line(
         bold=True,
         end=_link_button(look, conversation, str(each.ref), made_choice, stood, is_linked=is_linked),
     )
+
+
+def with_readers(
+    look: Look, lines: Iterable[tuple[ItemRef, Widget]], previews: Mapping[ItemRef, Preview]
+) -> list[Widget]:
+    """Say below the lines of items who could read the conversation then (B7): once, or each when they differ."""
+    shown = list(lines)
+    of_all = audience.same([previews[ref] for ref, _ in shown if ref in previews])
+    if of_all:
+        return [*(widget for _, widget in shown), paragraph(told_of_readers(look, of_all))]
+    found: list[Widget] = []
+    for ref, widget in shown:
+        found += [widget, paragraph(told_of_readers(look, previews[ref]))] if ref in previews else [widget]
+    return found
+
+
+def told_of_readers(look: Look, preview: Preview) -> str:
+    """Say who reads more after linking, and what the note in the CRM then holds."""
+    text = look.text
+    names = [
+        each.name if each.level == "full" else f"{each.name} ({text[f'reads_{each.level}']})"
+        for each in preview.more[:MOST_NAMED]
+    ]
+    left = f" +{len(preview.more) - MOST_NAMED}" if len(preview.more) > MOST_NAMED else ""
+    more = f"{text['preview_more']} {', '.join(names)}{left}." if names else text["preview_none"]
+    return f"{more} {text[f'preview_note_{preview.level}']}"
 
 
 def _link_button(

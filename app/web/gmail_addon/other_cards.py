@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from app.audience import Preview
 from app.inbox import Listing, Row
 from app.linking.reasons import kind_word, sentence
 from app.linking.visibility import LEVELS
-from app.model import Account
+from app.model import Account, ItemRef
 from app.review import Choice
 from app.signing_in import SignedIn
 from app.store.inbox import COUNTED_UP_TO, State
-from app.web.gmail_addon.conversation_cards import suggestion_line
+from app.web.gmail_addon.conversation_cards import suggestion_line, with_readers
 from app.web.gmail_addon.frame import Look
 from app.web.gmail_addon.widgets import (
     Card,
@@ -53,9 +54,12 @@ def home_card(look: Look, listing: Listing) -> Card:
     )
 
 
-def review_card(look: Look, choices: Sequence[tuple[Choice, str]]) -> Card:
-    """Show the newest conversations that need a choice, each with its best suggestions and what its buttons carry."""
-    sections = [section(_choice(look, each, made_choice)) for each, made_choice in choices]
+def review_card(look: Look, choices: Sequence[tuple[Choice, Mapping[ItemRef, Preview], str]]) -> Card:
+    """Show the newest conversations that need a choice, each with its best suggestions.
+
+    With each comes who could read it then, and what its buttons carry.
+    """
+    sections = [section(_choice(look, *each)) for each in choices]
     nothing = section([] if sections else [paragraph(look.text["addon_nothing_to_review"])])
     footer = button(look.text["addon_open"], visit(look.places.page("/review")))
     return card("review", [*sections, nothing], footer=footer)
@@ -136,7 +140,7 @@ def _standing(look: Look, row: Row) -> str:
     return row.reason or look.text["not_linked"]
 
 
-def _choice(look: Look, each: Choice, made_choice: str) -> list[Widget]:
+def _choice(look: Look, each: Choice, previews: Mapping[ItemRef, Preview], made_choice: str) -> list[Widget]:
     conversation = each.seen.conversation.public_id
     params = each.decision.params if each.may_name else {}
     shown = [
@@ -149,10 +153,11 @@ def _choice(look: Look, each: Choice, made_choice: str) -> list[Widget]:
     ]
     stood = Stood("review")
     is_linked = each.seen.conversation.primary_link is not None
-    shown += [
-        suggestion_line(look, suggestion, conversation, made_choice, stood, is_linked=is_linked)
+    lines = [
+        (suggestion.ref, suggestion_line(look, suggestion, conversation, made_choice, stood, is_linked=is_linked))
         for suggestion in each.suggestions[:SUGGESTIONS_OF_A_CHOICE]
     ]
+    shown += with_readers(look, lines, previews)
     click = act(look.places.function("dismiss"), c=conversation, n=made_choice, **stood.parameters)
     return [*shown, buttons(button(look.text["none_of_these"], click))]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import addons, beside, inbox, review
+from app import addons, audience, beside, inbox, review
 from app.acting import Seen, see_one
 from app.beside import Beside
 from app.errors import Conflict, NotFound
@@ -55,11 +55,10 @@ def conversation(asked: Asked) -> Card:
 def reviewing(asked: Asked) -> Card:
     """Return the review queue."""
     with asked.reading() as connection:
-        choices = review.choices(connection, asked.signed.member)
-    shown = choices[: other_cards.MOST_CHOICES]
-    return other_cards.review_card(
-        asked.look, [(each, asked.choice(each.seen.conversation.public_id)) for each in shown]
-    )
+        shown = review.choices(connection, asked.signed.member)[: other_cards.MOST_CHOICES]
+        previews = audience.previews(connection, [(each.seen, [s.ref for s in each.suggestions]) for each in shown])
+    made = [asked.choice(each.seen.conversation.public_id) for each in shown]
+    return other_cards.review_card(asked.look, list(zip(shown, previews, made, strict=True)))
 
 
 def settings(asked: Asked) -> Card:
@@ -118,8 +117,11 @@ def search(asked: Asked) -> Answer:
         seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
+        (previews,) = audience.previews(connection, [(seen, [hit.ref for hit in hits])])
     is_linked, made_choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
-    shown = conversation_cards.hits_card(asked.look, asked.conversation, query, hits, made_choice, is_linked=is_linked)
+    shown = conversation_cards.hits_card(
+        asked.look, asked.conversation, query, hits, previews, made_choice, is_linked=is_linked
+    )
     return clicked({"pushCard": shown})
 
 
@@ -140,9 +142,10 @@ def ask_move(asked: Asked) -> Answer:
         item = mirror.item(connection, ref)
         if item is None or not mirror.audience(connection, asked.signed.member).sees(item):
             raise NotFound("item_unknown", item=str(ref))
+        (previews,) = audience.previews(connection, [(seen, [ref])])
     made_choice, stood = asked.choice(asked.conversation), Stood.of(asked.call.parameters).higher()
     shown = conversation_cards.move_card(
-        asked.look, asked.conversation, link, item, made_choice, stood, sees_item=seen.sees_item
+        asked.look, asked.conversation, link, item, previews[ref], made_choice, stood, sees_item=seen.sees_item
     )
     return clicked({"pushCard": shown})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from app import addons, beside, picking
+from app import addons, audience, beside, picking
 from app.acting import see_one
 from app.beside import Beside, OpenItem
 from app.errors import Conflict, NotFound
@@ -49,8 +49,17 @@ def search(asked: Asked) -> Response:
         seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
-    is_linked, choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
-    return part(asked, "outlook_hits.html", hits=hits, is_linked=is_linked, choice=choice, id=asked.conversation)
+        (previews,) = audience.previews(connection, [(seen, [hit.ref for hit in hits])])
+    return part(
+        asked,
+        "outlook_hits.html",
+        hits=hits,
+        previews=previews,
+        of_all=audience.same(previews.values()),
+        is_linked=seen.conversation.primary_link is not None,
+        choice=asked.choice(asked.conversation),
+        id=asked.conversation,
+    )
 
 
 def ask_unlink(asked: Asked) -> Response:
@@ -69,9 +78,11 @@ def ask_move(asked: Asked) -> Response:
         pick = picking.for_one(
             connection, asked.signed.member, asked.conversation, asked.signed.locale, chosen=item_ref(connection)
         )
-    if pick.link is None:
-        raise Conflict("not_linked")
-    return part(asked, "outlook_move.html", pick=pick, choice=asked.choice(asked.conversation), id=asked.conversation)
+        if pick.link is None or pick.chosen is None:
+            raise Conflict("not_linked")
+        (previews,) = audience.previews(connection, [(pick.seen, [pick.chosen.ref])])
+    preview, choice = previews[pick.chosen.ref], asked.choice(asked.conversation)
+    return part(asked, "outlook_move.html", pick=pick, preview=preview, choice=choice, id=asked.conversation)
 
 
 def ask_create(asked: Asked) -> Response:
@@ -105,9 +116,15 @@ def shown(asked: Asked, found: Beside, did: str = "") -> Response:
     """Show a conversation. Raises NotFound."""
     if found.told is None:
         raise NotFound
-    choice = asked.choice(found.told.seen.conversation.public_id)
     return part(
-        asked, "outlook_item.html", found=found, shown=found.told, choice=choice, did=did, may_leave=_may_leave(asked)
+        asked,
+        "outlook_item.html",
+        found=found,
+        shown=found.told,
+        of_all=audience.same(found.told.previews.values()),
+        choice=asked.choice(found.told.seen.conversation.public_id),
+        did=did,
+        may_leave=_may_leave(asked),
     )
 
 
