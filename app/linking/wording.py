@@ -441,7 +441,7 @@ EVIDENCE: dict[str, Text] = {
     "title_in_subject": Text("The subject names its title.", "Konuda başlığı geçiyor."),
     "shared_words": Text("Subject and title share: {words}.", "Konu ve başlıkta ortak: {words}."),
     "same_people": Text(
-        "{n} earlier conversations of the same people are linked to it.",
+        "Earlier conversations of the same people that are linked to it: {n}.",
         "Aynı kişilerin önceki {n} konuşması buna bağlı.",
     ),
     "chosen_before": Text("Times chosen for the same people: {n}.", "Aynı kişiler için {n} kez seçildi."),

@@ -370,6 +370,6 @@ def test_several_messages_are_linked_together(outlook: Outlook) -> None:
     ids = re.findall(r'name="c" value="([^"]+)"', pane.shown)
     assert (len(ids), "Rollout" in pane.text) == (3, True)
     carried = {"c": ids, "n": pane.hidden("n"), "item": "deal/d2"}
-    assert "2 conversations linked." in pane.ask("link_many", **carried).text
+    assert "Conversations linked: 2." in pane.ask("link_many", **carried).text
     assert [outlook.linked(key) for key in ("m1", "m2", "m3")] == ["deal/d2", "deal/d2", "deal/d1"]
     assert "That was done already." in pane.ask("link_many", **carried).text

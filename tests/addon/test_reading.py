@@ -173,7 +173,7 @@ def test_the_homepage_counts_and_leads_on(desk: Desk) -> None:
     desk.mail("m2", f"Tom <{TOM}>", subject="Which one")
     panel = desk.panel()
     panel.call("home")
-    assert panel.texts.count("1 conversations") == 1
+    assert panel.texts.count("Conversations: 1") == 1
     assert "Which one" in panel.texts
     (row,) = [w["decoratedText"] for w in panel.widgets if w.get("decoratedText", {}).get("text") == "Which one"]
     panel.call("conversation", {each["key"]: each["value"] for each in row["onClick"]["action"]["parameters"]})

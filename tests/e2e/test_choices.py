@@ -18,7 +18,7 @@ def test_choices_are_made_and_taken_back_without_scripts(new_page: NewPage, stag
     tom = page.locator("section", has=page.get_by_role("heading", name="Tom Okafor"))
     tom.get_by_label("Tick “Dates in April”").uncheck()
     tom.get_by_role("button", name="Riverside ışık spa").click()
-    expect(page.get_by_role("status")).to_contain_text("1 conversations linked.")
+    expect(page.get_by_role("status")).to_contain_text("Conversations linked: 1.")
     expect(page.get_by_role("link", name="Lamps for the spa")).to_have_count(0)
 
     page.goto("/inbox?state=review")
@@ -28,7 +28,7 @@ def test_choices_are_made_and_taken_back_without_scripts(new_page: NewPage, stag
     page.get_by_label("Find a deal, lead or project").fill("lobby")
     page.get_by_role("button", name="Find").click()
     page.get_by_role("button", name="Brightwater lobby").first.click()
-    expect(page.get_by_role("status")).to_contain_text("1 conversations linked.")
+    expect(page.get_by_role("status")).to_contain_text("Conversations linked: 1.")
     page.goto("/doctor")  # what was done last can be taken back from any page
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("status")).to_contain_text("Taken back.")

@@ -104,7 +104,7 @@ EN = {
     "trouble_messages_parked": "Some messages could not be read and were left aside; the others go on.",
     "banner": "{address} has not been in step since {at}.",
     "banner_look": "Look here",
-    "banner_more": "And {n} more accounts.",
+    "banner_more": "And {n} more.",
     "done_connected": "The mailbox is connected and being read.",
     "done_paused": "Paused.",
     "done_resumed": "It is being read again.",

@@ -22,10 +22,10 @@ EN = {
     "done_unlinked": "Unlinked.",
     "done_dismissed": "Taken out of the list.",
     "done_undone": "Taken back.",
-    "done_accepted": "{n} conversations linked.",
+    "done_accepted": "Conversations linked: {n}.",
     "done_declined": "The offer is gone.",
-    "done_bulk": "{n} conversations linked.",
-    "done_left": "{n} were left as they are.",
+    "done_bulk": "Conversations linked: {n}.",
+    "done_left": "Left as they are: {n}.",
     "done_auto_on": "Automatic linking is on for new mail.",
     "done_auto_off": "Automatic linking is off.",
 }

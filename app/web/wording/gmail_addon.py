@@ -32,7 +32,7 @@ EN = {
     "addon_to_review": "To review",
     "addon_unlinked": "Not linked",
     "addon_nothing_to_review": "Nothing needs a choice.",
-    "addon_n_conversations": "{n} conversations",
+    "addon_n_conversations": "Conversations: {n}",
     "addon_n_or_more": "{n} or more",
     "addon_show": "Show",
     "addon_recent": "Recent",

@@ -54,7 +54,7 @@ EN = {
     "level_metadata": "You may see who wrote and when, not what.",
     "level_subject": "You may see the subject, not the text.",
     "level_full": "The text is kept in the mailbox only.",
-    "offer": "{n} earlier conversations match. Nothing is linked unless you say so.",
+    "offer": "Earlier conversations that match: {n}. Nothing is linked unless you say so.",
     "item_state_open": "open",
     "item_state_won": "won",
     "item_state_lost": "lost",

@@ -41,8 +41,8 @@ EN = {
     "confirm_move": "This conversation is linked to “{old}”. Link it to “{new}” instead?",
     "keep_link": "Keep it as it is",
     "linked_now": "Linked to “{item}” now.",
-    "link_many": "Link {n} conversations to one item.",
-    "refused_many": "{n} will not be linked.",
+    "link_many": "Conversations to link to one item: {n}.",
+    "refused_many": "Will not be linked: {n}.",
     "move_many": "Also move those that are linked to another item ({n})",
     "fits": "fits {n} of {of}",
     "find_other": "Another item",
@@ -73,7 +73,7 @@ EN = {
     "key_go_review": "go to review",
     "key_close": "close",
     "key_help": "show this",
-    "done_bulk_dismissed": "{n} conversations taken out of the list.",
+    "done_bulk_dismissed": "Taken out of the list: {n}.",
 }
 
 TR = {

@@ -16,7 +16,7 @@ EN = {
     "pane_offline": "threadlink cannot be reached now. Try again in a moment.",
     "pane_not_yours": "There is nothing here that you may see.",
     "pane_signing_in": "Signing in…",
-    "pane_linked_many": "{n} conversations linked.",
+    "pane_linked_many": "Conversations linked: {n}.",
     "pane_left": "The pane no longer acts for you here.",
     "pane_connect_title": "Use the Outlook pane",
     "pane_connect_question": "The Outlook pane in {address} will act for you: {member} of {team}.",

@@ -178,7 +178,7 @@ def test_many_are_linked_or_dismissed_at_once_and_what_stands_in_the_way_is_said
     ticked = [office.load(each).public_id for each in [*lobby, rollout, theirs]]
     answer = ada.client.post("/conversations/pick", data={"c": ticked}, headers={"Origin": ORIGIN})
     page = answer.get_data(as_text=True)
-    assert "Link 4 conversations to one item." in page
+    assert "Conversations to link to one item: 4." in page
     assert "fits 3 of 4" in page
     assert "Shared by Can" in page  # linked and shared, so she sees it, and may not link it
     assert "Also move those that are linked to another item (1)" in page
@@ -191,7 +191,7 @@ def test_many_are_linked_or_dismissed_at_once_and_what_stands_in_the_way_is_said
     ada.post("/undo", action=done["action"])
 
     gone = in_place(ada, "/conversations/dismiss", c=ticked)
-    assert "3 conversations taken out of the list. 2 were left as they are." in gone
+    assert "Taken out of the list: 3. Left as they are: 2." in gone
     assert gone.count('hx-swap-oob="true"') == 3 + 1  # the rows, and the counts
     assert all(office.is_dismissed(each) for each in lobby)
     action = re.findall(r'name="action" value="([^"]+)"', gone)[0]

@@ -41,6 +41,12 @@ def test_no_text_is_left_in_english() -> None:
     assert [key for key in english if english[key] == turkish[key]] == []
 
 
+def test_no_number_stands_before_a_plural() -> None:
+    """It may be one: "Conversations linked: {n}." """
+    plural = re.compile(r"\{(n|total|done)\} (more |other )?(accounts|browsers|conversations|items|messages|people)\b")
+    assert [key for key, text in words("en").items() if plural.search(text)] == []
+
+
 @pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.stem)
 def test_a_template_uses_texts_that_are_there(template: Path) -> None:
     used = set(re.findall(r"\btext\.(\w+)", template.read_text("utf-8")))
