@@ -148,15 +148,17 @@ def dismiss(connection: sa.Connection, acting: Acting, conversation_id: int) -> 
     _dismiss(connection, acting, [owned_by(connection, acting, conversation_id).conversation])
 
 
-def bulk_dismiss(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> list[int]:
-    """Say of many conversations that they are not about any item, as one batch; return those of which it was said.
+def bulk_dismiss(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> dict[int, str]:
+    """Say of many conversations that they are not about any item, as one batch; return why not of the others.
 
-    What is linked, and what the member may not link, is left as it is.
+    What is linked, and what the member may not link, is left as it is. As many queries as for one.
     """
     seen = lock_and_see(connection, acting, conversation_ids)
-    found = [each for each in seen.values() if each.may_link and each.conversation.primary_link is None]
-    _dismiss(connection, acting, [each.conversation for each in found])
-    return [each.conversation.id for each in found]
+    left = {each: "not_found" for each in conversation_ids if each not in seen}
+    left |= {key: "not_owner" for key, each in seen.items() if not each.may_link}
+    left |= {key: "already_linked" for key, each in seen.items() if each.may_link and each.conversation.primary_link}
+    _dismiss(connection, acting, [each.conversation for key, each in seen.items() if key not in left])
+    return left
 
 
 def dismissed(connection: sa.Connection, asked: Sequence[Conversation]) -> frozenset[int]:

@@ -25,9 +25,10 @@ from app.installation import Installation
 from app.links import Elsewhere
 from app.model import ItemRef, Member, Policy
 from app.replay import Difference, Found
+from app.store import last_actions, queue, teams
 from app.store import links as link_rows
-from app.store import queue, teams
 from app.store import work as rows
+from app.store.last_actions import LastAction
 from app.store.work import Entry, Kind, State, Work
 
 AT_ONCE = 50  # what is no more than this is done while the member waits
@@ -60,9 +61,16 @@ def bulk_link(
     item = links.item_to_link(connection, acting, ref)
     request = {"item": ref_json(ref), "title": item.title, "elsewhere": elsewhere}
     work = _add(connection, acting, "bulk_link", "looking", request, list(dict.fromkeys(conversation_ids)))
-    if not work.is_running and not rows.tally(connection, work.id):
-        raise NotFound
-    return work
+    return _with_something(connection, work)
+
+
+def bulk_dismiss(connection: sa.Connection, acting: Acting, conversation_ids: Sequence[int]) -> Work:
+    """Say of many conversations that they are not about any item, as one batch.
+
+    What the member may not see is left out, like what is not there. Raises NotFound when nothing is left.
+    """
+    work = _add(connection, acting, "bulk_dismiss", "doing", {}, list(dict.fromkeys(conversation_ids)))
+    return _with_something(connection, work)
 
 
 def look_back(
@@ -226,7 +234,7 @@ def advance(connection: sa.Connection, team_id: int, work_id: int, now: datetime
             rows.set_state(connection, work, "done", now)
             return False
         rows.settle(connection, work, told, looked_at=len(entries))
-    return len(entries) == PART or _next_state(connection, work, now)
+    return len(entries) == PART or _next_state(connection, team_id, work, now)
 
 
 def stop(connection: sa.Connection, work_id: int, now: datetime) -> None:
@@ -236,15 +244,25 @@ def stop(connection: sa.Connection, work_id: int, now: datetime) -> None:
         rows.set_state(connection, work, "stopped", now, reason="internal")
 
 
-def _next_state(connection: sa.Connection, work: Work, now: datetime) -> bool:
+def _next_state(connection: sa.Connection, team_id: int, work: Work, now: datetime) -> bool:
     """Go on to what follows when every conversation was dealt with; say whether that is more to do."""
     if work.state == "doing":
         rows.set_state(connection, work, "done", now)
+        _remember(connection, team_id, work)
         return False
     if work.kind != "bulk_link" or _is_to_be_asked(connection, work):
         rows.set_state(connection, work, "ready", now)
         return False
     return _do_found(connection, work, work.request["elsewhere"] or "skip", now)
+
+
+def _remember(connection: sa.Connection, team_id: int, work: Work) -> None:
+    """Let the undo of what was done to many stand on every page, as it does for one."""
+    told = counts(connection, work)
+    n = told.pop("done", 0)
+    if n and work.kind in _TOLD:
+        last = LastAction(work.batch_id, _TOLD[work.kind], n, sum(told.values()))
+        last_actions.remember(connection, team_id, work.member_id, last)
 
 
 def _is_to_be_asked(connection: sa.Connection, work: Work) -> bool:
@@ -282,6 +300,11 @@ def _link(connection: sa.Connection, acting: Acting, work: Work, entries: Sequen
     return _outcomes(entries, result.not_linked)
 
 
+def _dismiss(connection: sa.Connection, acting: Acting, _: Work, entries: Sequence[Entry]) -> list[Entry]:
+    left = links.bulk_dismiss(connection, acting, [entry.conversation_id for entry in entries])
+    return _outcomes([entry for entry in entries if left.get(entry.conversation_id) != "not_found"], left)
+
+
 def _take_back(connection: sa.Connection, acting: Acting, work: Work, entries: Sequence[Entry]) -> list[Entry]:
     ids = {entry.conversation_id for entry in entries}
     try:
@@ -313,11 +336,13 @@ def _apply(connection: sa.Connection, acting: Acting, work: Work, entries: Seque
 _PARTS: Mapping[tuple[Kind, State], _Part] = {
     ("bulk_link", "looking"): _foresee,
     ("bulk_link", "doing"): _link,
+    ("bulk_dismiss", "doing"): _dismiss,
     ("undo", "doing"): _take_back,
     ("replay", "looking"): _look,
     ("replay", "doing"): _apply,
     ("policy", "looking"): _look,
 }
+_TOLD: Mapping[Kind, str] = {"bulk_link": "bulk", "bulk_dismiss": "bulk_dismissed"}
 _BULK: Mapping[Elsewhere, tuple[str, ...]] = {"skip": ("would_link",), "move": ("would_link", "would_move")}
 
 
@@ -353,6 +378,13 @@ def _add(
         now=acting.now,
     )
     return _go_on(connection, acting.team_id, work, acting.now)
+
+
+def _with_something(connection: sa.Connection, work: Work) -> Work:
+    """Return work that has conversations. Raises NotFound when each was left out, so that nothing of it stays."""
+    if not work.is_running and not rows.tally(connection, work.id):
+        raise NotFound
+    return work
 
 
 def _go_on(connection: sa.Connection, team_id: int, work: Work, now: datetime) -> Work:

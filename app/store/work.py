@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-Kind = Literal["bulk_link", "undo", "replay", "policy"]
+Kind = Literal["bulk_link", "bulk_dismiss", "undo", "replay", "policy"]
 State = Literal["looking", "ready", "doing", "done", "stopped"]
 EntryState = Literal["waiting", "found", "done", "refused"]
 

@@ -13,16 +13,16 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, g, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import inbox, links, work
+from app import inbox, work
 from app.acting import Acting
 from app.errors import NotFound
 from app.inbox import Wanted
 from app.installation import Installation
 from app.links import Elsewhere
-from app.store import conversations, last_actions, saved_filters
+from app.store import last_actions, saved_filters
 from app.store.work import Work
 from app.web import paging
-from app.web.choosing import act, back, chosen, is_in_place, named_item, reading, ticked
+from app.web.choosing import act, back, chosen, is_in_place, named_item, reading
 from app.web.inbox_filter import counted, fields_of, link_of, query_of, shown_view, total, wanted
 from app.web.member_page import member_page, uuid_of
 from app.web.signed_in import Browser, who
@@ -124,21 +124,21 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
             elsewhere: Elsewhere | None = ("move" if "move" in request.form else "skip") if has_said else None
             item = named_item(connection)
             begun = work.bulk_link(connection, acting, chosen(connection, work.MOST), item, elsewhere=elsewhere)
-            counts = work.counts(connection, begun)
-            if begun.state == "done" and (has_said or counts.keys() == {"done"}):
-                n = counts.pop("done", 0)
-                return {"n": n, **({"left": sum(counts.values())} if counts else {})}
-            return {"to": f"/work/{begun.public_id}"}
+            return _outcome(connection, begun, stays=has_said)
 
         return act(installation, "bulk", do)
 
     @pages.post("/conversations/dismiss")
     @browser.members_only
     def bulk_dismiss() -> WerkzeugResponse:
+        """Take many conversations out of the list: those that are ticked, or with `all=1` those that match its filter.
+
+        What takes long, or leaves some of all that match as they are, leads to a page of its own.
+        """
+
         def do(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
-            ids = conversations.ids_of(connection, ticked())
-            done = links.bulk_dismiss(connection, acting, list(ids.values()))
-            return {"n": len(done), "left": len(ids) - len(done)}
+            begun = work.bulk_dismiss(connection, acting, chosen(connection, work.MOST))
+            return _outcome(connection, begun, stays="all" not in request.form)
 
         return act(installation, "bulk_dismissed", do)
 
@@ -166,6 +166,15 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
         if is_in_place():
             return member_page("changed.html", told=None, rows=(), in_list=False)
         return back({})
+
+
+def _outcome(connection: sa.Connection, begun: Work, *, stays: bool) -> dict[str, Any]:
+    """Tell what was done, or lead to the page of the work: it goes on, asks, or has refusals nobody was told of."""
+    counts = work.counts(connection, begun)
+    if begun.state == "done" and (stays or counts.keys() == {"done"}):
+        n = counts.pop("done", 0)
+        return {"n": n, **({"left": sum(counts.values())} if counts else {})}
+    return {"to": f"/work/{begun.public_id}"}
 
 
 def _add_filters(pages: Blueprint, installation: Installation, browser: Browser) -> None:

@@ -71,7 +71,9 @@ def visit(page: Page, path: str) -> None:
         case "/work/ of a bulk link":
             page.goto("/inbox?s=prices")
             page.get_by_label("Tick “Prices for the rollout”").check()
-            page.get_by_role("button", name="Link all that match (1)").click()
+            # Offered where there is more than a page.
+            page.evaluate("bulk.insertAdjacentHTML('beforeend', '<input type=hidden name=all value=1>')")
+            page.get_by_role("button", name="Link conversations").click()
             page.get_by_label("Find a deal, lead or project").fill("lobby")
             page.get_by_label("Find a deal, lead or project").press("Enter")
             page.get_by_role("button", name="Brightwater lobby").click()

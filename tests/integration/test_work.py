@@ -209,6 +209,33 @@ def test_parts_take_as_many_queries_however_many_conversations(office: Office, d
     assert cost(1, "a") == cost(9, "b")
 
 
+# --- a bulk dismissal ---
+
+
+def test_many_are_dismissed_with_a_line_for_each_that_was_not_and_taken_back_as_one(office: Office, few: None) -> None:
+    free = [office.mail(f"m{n}", TOM, ADA) for n in range(3)]
+    linked, theirs = office.mail("m4", BEA, ADA), office.mail("m5", BEA, CAN, at=[CAN])
+    hidden = office.mail("m6", SOMEBODY, CAN, at=[CAN])
+    with office.database.for_team(office.team_id) as connection:
+        asked = work.bulk_dismiss(connection, office.acting(ADA), [*free, linked, theirs, hidden, free[0]])
+    assert (asked.state, asked.total, enqueued(office)[0]["work_id"]) == ("doing", 6, asked.id)
+    finish(office, asked)
+    told = shown(office, ADA, asked)
+    assert told.counts == {"done": 3, "refused": 2}
+    reasons = {line.seen.conversation.id: line.entry.reason for line in told.lines}
+    assert reasons == {linked: "already_linked", theirs: "not_owner"}
+    assert [office.is_dismissed(each) for each in (*free, linked, hidden)] == [True] * 3 + [False] * 2
+    (last,) = office.rows("SELECT batch_id, done, n, left_as_is FROM last_action")  # its undo stands on every page
+    assert (str(last.batch_id), last.done, last.n, last.left_as_is) == (asked.batch_id, "bulk_dismissed", 3, 2)
+    with office.database.for_team(office.team_id) as connection:
+        undoing = work.undo(connection, office.acting(ADA), asked.batch_id)
+    assert isinstance(undoing, Work)
+    finish(office, undoing)
+    assert not any(office.is_dismissed(each) for each in free)
+    with office.database.for_team(office.team_id) as connection:
+        assert refused(lambda: work.bulk_dismiss(connection, office.acting(ADA), [hidden]))[0] is NotFound
+
+
 # --- who sees it, and what becomes of it when nobody looks after it ---
 
 

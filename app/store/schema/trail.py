@@ -37,7 +37,7 @@ work = sa.Table(
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "public_id"),
     sa.UniqueConstraint("team_id", "batch_id"),
-    sa.CheckConstraint("kind in ('bulk_link','undo','replay','policy')", name="kind"),
+    sa.CheckConstraint("kind in ('bulk_link','bulk_dismiss','undo','replay','policy')", name="kind"),
     sa.CheckConstraint("state in ('looking','ready','doing','done','stopped')", name="state"),
     points_to("member", "member_id"),
     sa.Index("ix_work_running", "team_id", "kind", postgresql_where=sa.text("state in ('looking','doing')")),

@@ -37,13 +37,16 @@
     const shown = document.getElementById("ticked");
     if (!shown) return;
     const n = ticks().filter((tick) => tick.checked).length;
-    shown.textContent = n ? shown.dataset.words.replace("{n}", n) : "";
+    const isWhole = n > 0 && n === ticks().length;
+    const all = document.getElementById("tick-all"); // all that match, on every page
+    if (all && !isWhole) all.checked = false;
+    shown.textContent = n ? shown.dataset.words.replace("{n}", all?.checked ? all.dataset.n : n) : "";
     shown.closest("form").classList.toggle("is-idle", n === 0);
-    shown.closest("form").classList.toggle("is-whole", n > 0 && n === ticks().length);
+    shown.closest("form").classList.toggle("is-whole", isWhole);
   }
 
   document.addEventListener("change", (event) => {
-    if (event.target.matches("input.tick")) count();
+    if (event.target.matches("input.tick, #tick-all")) count();
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("#tick-page, [data-close]");

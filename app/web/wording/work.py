@@ -2,6 +2,7 @@
 
 EN = {
     "work_bulk_link": "Link conversations",
+    "work_bulk_dismiss": "Not about any item",
     "work_undo": "Undo",
     "work_replay": "Replay",
     "work_policy": "Trial of changed rules",
@@ -47,6 +48,7 @@ EN = {
 
 TR = {
     "work_bulk_link": "Konuşmaları bağla",
+    "work_bulk_dismiss": "Hiçbir öğeyle ilgili değil",
     "work_undo": "Geri alma",
     "work_replay": "Geçmişe uygulama",
     "work_policy": "Değişen kuralların denemesi",

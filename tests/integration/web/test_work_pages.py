@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 
 import pytest
 
-from app import work
+from app import inbox, work
 from app.model import Policy
 from app.store.database import Database
 from tests.integration.building import ADA, BEA, CAN, DAN, SOMEBODY, TOM, Office, northwind
@@ -159,6 +160,28 @@ def test_all_that_match_are_linked_by_a_job_with_a_progress_bar(
     assert figures(answer.get_data(as_text=True)) == {"Done": 3}
     undoing = ada.post("/undo", action=office.rows("SELECT batch_id FROM work")[0].batch_id, back=asked)["path"]
     assert undoing != asked
+
+
+def test_all_that_match_are_taken_out_of_the_list_on_every_page_and_taken_back(
+    office: Office, browse: Callable[[str], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.inbox.inbox.listing", partial(inbox.listing, limit=2))
+    ids = [office.mail(f"m{n}", SOMEBODY, ADA, subject=f"News {n}") for n in range(3)]
+    linked = office.mail("m8", BEA, ADA, subject="News for Bea")
+    other = office.mail("m9", SOMEBODY, ADA, subject="Lamps")
+    ada = browse(ADA)
+    assert 'name="all" value="1" data-n="4"' in ada.get("/inbox?s=news")
+    assert 'name="all"' not in ada.get("/inbox?s=lamps")  # there is no other page
+    told = ada.post("/conversations/dismiss", all="1", back="/inbox", view="s=news&state=unlinked")
+    assert (told["path"], told["n"], told["s"]) == ("/inbox", "3", "news")
+    assert [office.is_dismissed(each) for each in (*ids, other)] == [True] * 3 + [False]
+    ada.post("/undo", action=told["action"])
+    assert not any(office.is_dismissed(each) for each in ids)
+    asked = ada.post("/conversations/dismiss", all="1", view="s=news")["path"]  # one of them is linked: that is said
+    page = ada.get(asked)
+    assert (figures(page), office.linked(linked)) == ({"Done": 3, "Not done": 1}, "deal/d1")
+    assert "Linked to “Rollout”." in page
+    assert page.count('data-key="z"') == 1  # the undo stays, here and elsewhere
 
 
 def test_nobody_else_opens_it(
