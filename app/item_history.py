@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from app.acting import Seen, see
 from app.inbox import PAGE_SIZE, RECORD_KINDS, Related, Row, rows_of
 from app.model import ITEM_KINDS, Item, ItemRef, Member
 from app.store import links as link_rows
 from app.store import mirror, mirror_records
 from app.store import offers as offer_rows
+from app.store.inbox import Neighbours
 from app.store.mirror_records import Record
 
 SHOWN_ITEMS = 50
@@ -35,8 +38,8 @@ def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str
     linked to one.
     """
     audience = mirror.audience(connection, member)
-    record = mirror_records.records(connection, [ref]).get(ref)
-    if record is None or not audience.is_in(ref.connection_id, record.visible_to):
+    record = _record(connection, ref, audience)
+    if record is None:
         return None
     items: list[Item] = []
     people: list[ItemRef] = []
@@ -48,11 +51,7 @@ def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str
         people = [each for each in (found.person, *found.participants) if each is not None] if found else []
     named = mirror_records.records(connection, [*people, *([record.merged_into] if record.merged_into else [])])
     shown = {key: Related(key, r.title) for key, r in named.items() if audience.is_in(key.connection_id, r.visible_to)}
-    ids = link_rows.conversations_of(connection, ref, PAGE_SIZE)
-    if ref.kind in ITEM_KINDS:
-        could_be = offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
-        ids = list(dict.fromkeys([*ids, *could_be]))
-    listed = rows_of(connection, member, dict.fromkeys(ids), locale)
+    listed = rows_of(connection, member, dict.fromkeys(_conversations(connection, ref)), locale)
     return ShownRecord(
         record=record,
         survivor=shown.get(record.merged_into) if record.merged_into else None,
@@ -61,6 +60,38 @@ def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str
         linked=tuple(row for row in listed if row.link is not None),
         unlinked=tuple(row for row in listed if row.link is None),
     )
+
+
+def neighbours(connection: sa.Connection, seen: Seen, ref: ItemRef, *, is_unlinked: bool) -> Neighbours:
+    """Return what stands next to a conversation in a list of a record: its history, or what is not linked.
+
+    One that has left the list keeps its place. Nothing stands next to it when the record's page is not there.
+    """
+    if _record(connection, ref, mirror.audience(connection, seen.member)) is None:
+        return Neighbours()
+    ids = _conversations(connection, ref)
+    listed = see(connection, seen.member, ids)
+    of_list = [listed[key] for key in ids if key in listed]
+    order = [each for each in of_list if (each.conversation.primary_link is None) == is_unlinked]
+    place = sum(_newest(each) > _newest(seen) for each in order)
+    return Neighbours.of([each.conversation.public_id for each in order], seen.conversation.public_id, place)
+
+
+def _newest(seen: Seen) -> datetime:
+    return seen.conversation.messages[-1].at
+
+
+def _record(connection: sa.Connection, ref: ItemRef, audience: mirror.Audience) -> Record | None:
+    record = mirror_records.records(connection, [ref]).get(ref)
+    return record if record is not None and audience.is_in(ref.connection_id, record.visible_to) else None
+
+
+def _conversations(connection: sa.Connection, ref: ItemRef) -> list[int]:
+    """Return what is linked or related to a record, newest first, then what an item's people have without a link."""
+    ids = link_rows.conversations_of(connection, ref, PAGE_SIZE)
+    if ref.kind in ITEM_KINDS:
+        ids += offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
+    return list(dict.fromkeys(ids))
 
 
 def _is_gone(record: Record) -> bool:

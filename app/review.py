@@ -21,6 +21,7 @@ from app.links import Acting, Seen, see
 from app.model import Decision, DecisionInput, Item, ItemRef, Member, Person
 from app.store import accounts as account_rows
 from app.store import decisions, mirror, mirror_records
+from app.store.inbox import Neighbours
 
 MOST_CHOICES = 100
 
@@ -79,6 +80,11 @@ class Group:
         """What the page knows the group by: its newest conversation."""
         return self.choices[0].seen.conversation.public_id
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether they are linked, to an item that they should leave."""
+        return self.choices[0].seen.conversation.primary_link is not None
+
 
 def groups(connection: sa.Connection, member: Member) -> list[Group]:
     """Return the choices a person at a time, the group with the newest mail first.
@@ -88,9 +94,8 @@ def groups(connection: sa.Connection, member: Member) -> list[Group]:
     together: dict[object, list[Choice]] = {}
     for choice in choices(connection, member):
         conversation = choice.seen.conversation
-        persons = frozenset(link.ref for link in conversation.links if link.ref.kind == "person")
         linked = conversation.primary_link.ref if conversation.primary_link else None
-        key = (persons, frozenset() if persons else frozenset(choice.seen.counterparts), linked, choice.reason)
+        key = (_people_of(choice.seen), linked, choice.reason)
         together.setdefault(key, []).append(choice)
     names = _names(connection, member, [choice.seen for members in together.values() for choice in members])
     found = []
@@ -103,14 +108,42 @@ def groups(connection: sa.Connection, member: Member) -> list[Group]:
     return found
 
 
-def version(shown: Sequence[Group]) -> str:
-    """Return what changes when there is something else to choose, or to choose from."""
-    told = [
-        (choice.seen.conversation.id, [(str(each.ref), each.state) for each in choice.suggestions])
-        for group in shown
-        for choice in group.choices
-    ]
-    return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()[:16]
+def marks(shown: Sequence[Group]) -> dict[int, str]:
+    """Return for each conversation what changes when there is something else to choose from, in whatever order."""
+    found = {}
+    for choice in (choice for group in shown for choice in group.choices):
+        key = choice.seen.conversation.id
+        told = (key, sorted((str(each.ref), each.state) for each in choice.suggestions))
+        found[key] = hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+    return found
+
+
+def neighbours(connection: sa.Connection, seen: Seen) -> Neighbours:
+    """Return what stands next to a conversation in the queue; one that was settled keeps its place."""
+    shown = groups(connection, seen.member)
+    order = [choice.seen.conversation.public_id for group in shown for choice in group.choices]
+    return Neighbours.of(order, seen.conversation.public_id, _place_of(seen, shown))
+
+
+def _place_of(seen: Seen, shown: Sequence[Group]) -> int:
+    """Return where a conversation that was settled would stand: among its people's, else by its newest mail."""
+
+    def is_newer(choice: Choice) -> bool:
+        return choice.seen.known[-1].at > seen.known[-1].at
+
+    place = older = 0
+    for group in shown:
+        if _people_of(group.choices[0].seen) == _people_of(seen):
+            return place + sum(is_newer(choice) for choice in group.choices)
+        place += len(group.choices)
+        older = place if is_newer(group.choices[0]) else older
+    return older
+
+
+def _people_of(seen: Seen) -> frozenset[object]:
+    """Return the persons of a conversation; of one without, who takes part."""
+    persons = frozenset(link.ref for link in seen.conversation.links if link.ref.kind == "person")
+    return persons or frozenset(seen.counterparts)
 
 
 def _shared(members: Sequence[Choice]) -> tuple[Suggestion, ...]:

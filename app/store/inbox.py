@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -141,6 +141,15 @@ class Neighbours:
 
     newer: str = ""
     older: str = ""
+
+    @classmethod
+    def of(cls, order: Sequence[str], public_id: str, place: int) -> Neighbours:
+        """Find them in a list that is given whole; a conversation that is not in it would stand at a place."""
+        others = list(order)
+        if public_id in others:
+            place = others.index(public_id)
+            del others[place]
+        return cls(others[place - 1] if place else "", others[place] if place < len(others) else "")
 
 
 @dataclass(frozen=True, slots=True)

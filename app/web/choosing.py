@@ -21,13 +21,15 @@ from app.store import conversations, crm, last_actions, mirror
 from app.store import links as link_rows
 from app.store.last_actions import LastAction
 from app.undoing import OVERTAKEN_BY
-from app.web.inbox_filter import carried, counted, link_of, query_of, shown_view, wanted
+from app.web import came_from
+from app.web.inbox_filter import counted, link_of, query_of, shown_view, wanted
 from app.web.member_page import LONGEST_QUERY, Told, member_page, uuid_of
 from app.web.signed_in import who
 
 Work = Callable[[sa.Connection, Acting], dict[str, Any] | None]
 
 MOST_AT_ONCE = 200
+PARTS = ("list", "plain", "review")  # where a choice is answered in place: rows with ticks, without, the review queue
 _PLACES = ("/inbox", "/review", "/conversations/", "/items/", "/work/")
 
 
@@ -38,7 +40,8 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
     """
     signed = who()
     acting = Acting(signed.team.id, signed.member, installation.clock.now())
-    in_place = is_in_place() and request.form.get("in") in ("list", "review")
+    part = request.form.get("in", "")
+    in_place = is_in_place() and part in PARTS
     with installation.database.for_team(acting.team_id) as connection:
         told = work(connection, acting) or {}
         if "to" in told:  # it goes on, or asks, on a page of its own
@@ -50,9 +53,10 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
             last_actions.remember(connection, acting.team_id, acting.member.id, last)
         if in_place:
             touched = {entry.conversation_id: None for entry in trail if entry.conversation_id}
-            on_list = request.form.get("in") == "list"
-            rows = rows_of(connection, acting.member, touched, signed.locale) if on_list else ()
-            of_states = counts(connection, acting.member, shown_view(), signed.zone) if on_list else {}
+            came = came_from.asked_from()
+            rows = rows_of(connection, acting.member, touched, signed.locale) if part != "review" else ()
+            is_counted = part != "review" and came.path == "/inbox"
+            of_states = counts(connection, acting.member, came.asked, signed.zone) if is_counted else {}
     if not in_place:
         return back({"done": done, **told, **({"action": acting.batch_id} if is_undoable else {})})
     answer = member_page(
@@ -61,10 +65,10 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
         rows=rows,
         counts=of_states,
         counted=counted,
-        asked=shown_view(),
+        asked=came.asked,
         link_of=link_of,
-        query_of=query_of,
-        in_list=on_list,
+        came=came,
+        part=part,
     )
     if done == "undone":
         answer.headers["HX-Trigger"] = "undone"
@@ -128,6 +132,6 @@ def back(told: dict[str, Any]) -> WerkzeugResponse:
         path = "/inbox"
     view = query_of(shown_view()) if path == "/inbox" else ""
     if path.startswith("/conversations/"):
-        view = carried(shown_view())
+        view = came_from.asked_from().carried
     query = "&".join(part for part in (view, urlencode(told)) if part)
     return redirect(f"{path}?{query}" if query else path, 303)

@@ -11,18 +11,17 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import beside, inbox, links, undoing
+from app import beside, links, undoing
 from app import conversation as core
 from app.acting import NOBODYS, Acting
 from app.errors import InvalidRequest
-from app.inbox import Wanted
 from app.installation import Installation
 from app.model import Level
 from app.ports import OriginalMail
 from app.store import conversations, crm
-from app.web import making
+from app.web import came_from, making
+from app.web.came_from import CameFrom
 from app.web.choosing import act, found_items, named_item, reading
-from app.web.inbox_filter import carried, link_of, query_of, wanted_in
 from app.web.member_page import member_page, uuid_of
 from app.web.security import policy
 from app.web.signed_in import Browser, who
@@ -51,13 +50,13 @@ def _add_reading(pages: Blueprint, installation: Installation, browser: Browser)
     @browser.members_only
     def confirm_move(conversation: UUID) -> Response | WerkzeugResponse:
         kind, _, external_id = request.args.get("item", "").partition("/")
-        asked = wanted_in(request.args.get("view", ""))
+        came = came_from.asked_from()
         with reading(installation) as connection:
             ref = crm.item_ref(connection, kind, external_id)
             move = core.move(connection, who().member, str(conversation), ref)
         if move is None:  # it was unlinked meanwhile: there is nothing to confirm
-            return redirect(f"/conversations/{conversation}", 303)
-        return member_page("move.html", move=move, conversation=conversation, **_within(asked))
+            return redirect(f"/conversations/{conversation}{_within(came)['carried']}", 303)
+        return member_page("move.html", move=move, conversation=conversation, **_within(came))
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:
@@ -116,13 +115,13 @@ def _add_repairs(pages: Blueprint, installation: Installation, browser: Browser)
 
 def _page(installation: Installation, conversation: UUID, trouble: str = "") -> Response:
     """Show a conversation, with what went wrong when something was asked for on its page. Raises NotFound."""
-    asked = wanted_in(request.values.get("view", ""))
+    came = came_from.asked_from()
     with reading(installation) as connection:
         hits = found_items(connection)
         refs = [hit.ref for hit in hits or ()]
         now = installation.clock.now()
         shown = core.shown(connection, who().member, str(conversation), who().locale, now, refs)
-        neighbours = inbox.neighbours(connection, shown.seen, asked, who().zone)
+        neighbours = came_from.neighbours(connection, shown.seen, came, who().zone)
         crm_can = beside.crm_of(installation, connection)
     original = uuid_of(request.args.get("original", ""))
     page = member_page(
@@ -135,12 +134,12 @@ def _page(installation: Installation, conversation: UUID, trouble: str = "") -> 
         mailbox_name=mailbox_name,
         levels=LEVELS,
         neighbours=neighbours,
-        list=link_of(asked),
+        list=came.link,
         crm_can=crm_can,
         counterparts=shown.seen.counterparts,
         once=making.choice(installation, conversation),
         trouble=trouble,
-        **_within(asked),
+        **_within(came),
     )
     if original:
         frame = f"{installation.settings.public_base_url}/conversations/{conversation}/messages/{original}/original"
@@ -148,10 +147,9 @@ def _page(installation: Installation, conversation: UUID, trouble: str = "") -> 
     return page
 
 
-def _within(asked: Wanted) -> dict[str, str]:
+def _within(came: CameFrom) -> dict[str, str]:
     """Return the list that was come from, for the forms of a page and for its links."""
-    query = carried(asked)
-    return {"view": query_of(asked), "carried": f"?{query}" if query else ""}
+    return {"view": came.view, "carried": f"?{came.carried}" if came.carried else ""}
 
 
 def _keeps_originals(connector: object) -> bool:

@@ -164,7 +164,7 @@ def _add_choices(pages: Blueprint, installation: Installation, browser: Browser)
             if action:
                 last_actions.forget(connection, who().member.id, action)
         if is_in_place():
-            return member_page("changed.html", told=None, rows=(), in_list=False)
+            return member_page("changed.html", told=None, rows=(), counts={})
         return back({})
 
 

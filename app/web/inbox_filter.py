@@ -33,14 +33,10 @@ def wanted(args: Mapping[str, str] | None = None) -> Wanted:
     )
 
 
-def wanted_in(view: str) -> Wanted:
-    """Read a query string that a form or a header of ours brings back."""
-    return wanted(dict(parse_qsl(view[:LONGEST_VIEW])))
-
-
 def shown_view() -> Wanted:
     """Read the list that the browser shows: a form names it, htmx sends its address."""
-    return wanted_in(request.form.get("view", "") or urlsplit(request.headers.get("HX-Current-URL", "")).query)
+    view = request.form.get("view", "") or urlsplit(request.headers.get("HX-Current-URL", "")).query
+    return wanted(dict(parse_qsl(view[:LONGEST_VIEW])))
 
 
 def fields_of(asked: Wanted) -> dict[str, str]:
@@ -66,12 +62,6 @@ def link_of(asked: Wanted, **changed: Any) -> str:
     """Write the link to a list."""
     query = query_of(asked, **changed)
     return f"/inbox?{query}" if query else "/inbox"
-
-
-def carried(asked: Wanted) -> str:
-    """Write a list that was come from as it stands behind the ? of a link to a page within it; "" for the default."""
-    query = query_of(asked)
-    return urlencode({"view": query}) if query else ""
 
 
 def total(counts: Mapping[State, int], asked: Wanted) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response
 
 from app import smart_bcc
 from app.errors import NotFound
-from app.inbox import RECORD_KINDS
 from app.installation import Installation
 from app.item_history import history
 from app.model import ITEM_KINDS
 from app.store import crm
+from app.web.came_from import KINDS, CameFrom
 from app.web.choosing import reading
 from app.web.member_page import member_page
 from app.web.signed_in import Browser, who
@@ -24,13 +26,21 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     @browser.members_only
     def show_record(kind: str, external_id: str) -> Response:
         with reading(installation) as connection:
-            ref = crm.item_ref(connection, kind, external_id, (*ITEM_KINDS, *RECORD_KINDS))
+            ref = crm.item_ref(connection, kind, external_id, KINDS)
             shown = history(connection, who().member, ref, who().locale)
             if shown is None:
                 raise NotFound("item_unknown", item="")
             is_item = kind in ITEM_KINDS
             takes_mail = is_item and smart_bcc.is_offered(installation)
             addresses = smart_bcc.addresses(installation, connection, who().member, ref) if takes_mail else None
-        return member_page("item.html", shown=shown, is_item=is_item, addresses=addresses)
+        came = CameFrom(record=(kind, external_id))
+        return member_page(
+            "item.html",
+            shown=shown,
+            is_item=is_item,
+            addresses=addresses,
+            came=came,
+            came_unlinked=replace(came, is_unlinked=True),
+        )
 
     return pages

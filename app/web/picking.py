@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -10,9 +11,10 @@ from app import picking
 from app.inbox import counts
 from app.installation import Installation
 from app.store import crm
-from app.web.choosing import MOST_AT_ONCE, chosen, is_in_place, reading
-from app.web.inbox_filter import counted, query_of, shown_view, total, wanted_in
-from app.web.member_page import LONGEST_QUERY, member_page
+from app.web import came_from
+from app.web.choosing import MOST_AT_ONCE, PARTS, chosen, is_in_place, reading
+from app.web.inbox_filter import counted, total
+from app.web.member_page import LONGEST_QUERY, member_page, uuid_of
 from app.web.signed_in import Browser, who
 
 
@@ -32,7 +34,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             "pick_part.html" if is_in_place() else "pick.html",
             pick=found,
             typed=query,
-            view=query_of(shown_view() if is_in_place() else wanted_in(request.args.get("view", ""))),
+            **_place(),
         )
 
     @pages.post("/conversations/pick")
@@ -42,13 +44,21 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with reading(installation) as connection:
             ids = chosen(connection, MOST_AT_ONCE)  # of all that match a filter, the newest suggest
             found = picking.for_many(connection, who().member, ids, query)
-            found_counts = counts(connection, who().member, shown_view(), who().zone)
+            asked = came_from.asked_from().asked
+            of_states = counts(connection, who().member, asked, who().zone) if "all" in request.form else {}
         return member_page(
             "pick_many_part.html" if is_in_place() else "pick_many.html",
             pick=found,
-            total=counted(total(found_counts, shown_view()), shown_view()) if "all" in request.form else "",
+            total=counted(total(of_states, asked), asked) if of_states else "",
             typed=query,
-            view=query_of(shown_view()),
+            group=uuid_of(request.form.get("group", "")),
+            **_place(),
         )
 
     return pages
+
+
+def _place() -> dict[str, Any]:
+    """Return where a choice is made: the list, the part of it that the answer changes, and whether htmx asks."""
+    part = request.values.get("in", "")
+    return {"came": came_from.asked_from(), "part": part if part in PARTS else "list", "live": is_in_place()}

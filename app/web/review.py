@@ -15,6 +15,7 @@ from app.acting import Acting
 from app.installation import Installation
 from app.signing_in import SignedIn
 from app.store import links as link_rows
+from app.web.came_from import CameFrom
 from app.web.choosing import act, reading
 from app.web.member_page import member_page
 from app.web.signed_in import Browser, who
@@ -31,7 +32,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         with reading(installation) as connection:
             groups = review.groups(connection, signed.member)
             offered = offers.standing(connection, signed.member)
-            settled = _settled_yesterday(connection, signed) if not groups else 0
+            settled = _settled_yesterday(connection, signed)
         return member_page(
             "review.html",
             groups=groups,
@@ -42,16 +43,17 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             },
             offers=[offers.document(each) for each in offered],
             settled=settled,
-            version=review.version(groups),
+            marks=review.marks(groups),
+            came=CameFrom(is_review=True),
         )
 
     @pages.get("/review/changed")
     @browser.members_only
     def show_changed() -> Response:
-        """Say whether there is something else to choose from than the page shows."""
+        """Say whether there is something else to choose, or to choose from, than the page still shows (`shown`)."""
         with reading(installation) as connection:
-            version = review.version(review.groups(connection, who().member))
-        return member_page("review_changed.html", version=version, is_other=version != request.args.get("version"))
+            marks = review.marks(review.groups(connection, who().member))
+        return member_page("review_changed.html", is_other=set(marks.values()) != set(request.args.getlist("shown")))
 
     @pages.post("/offers/<uuid:offer>/accept")
     @browser.members_only

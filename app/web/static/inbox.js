@@ -129,8 +129,8 @@
       if (!document.getElementById(part.id)) part.remove();
     }
     event.detail.serverResponse = parts.innerHTML;
-    const section = event.detail.target.closest?.("section.choice");
-    if (section && event.detail.shouldSwap) next = section.nextElementSibling?.id ?? section.previousElementSibling?.id;
+    const section = event.detail.target;
+    if (section.matches?.("section.choice") && event.detail.shouldSwap) next = section.nextElementSibling?.id ?? section.previousElementSibling?.id;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const target = event.detail.elt;
@@ -179,7 +179,7 @@
   };
   setInterval(() => look("fresh"), LOOK_EVERY_MS);
   setInterval(() => look("review-changed"), REVIEW_EVERY_MS);
-  document.addEventListener("visibilitychange", () => look("fresh"));
+  document.addEventListener("visibilitychange", () => ["fresh", "review-changed"].forEach(look));
 
   body.classList.add("has-script");
   count();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -225,17 +225,43 @@ def test_the_review_queue_asks_a_person_at_a_time(
     page = ada.get("/review")
     assert page.count('<section class="choice"') == 1
     assert page.count('data-key="2"') == 1
-    version = re.findall(r"/review/changed\?version=(\w+)", page)[0]
-    assert "something else to choose" not in ada.get(f"/review/changed?version={version}")
+    assert 'name="move"' not in page  # what a colleague links meanwhile stays where that is
     ticked = re.findall(r'name="c" value="([0-9a-f-]+)"', page)
-    done = ada.post("/conversations/link", c=ticked, item="deal/d3", move="1", back="/review")
+    picked = ada.client.post(
+        "/conversations/pick", data={"c": ticked, "view": "from=review"}, headers={"Origin": ORIGIN}
+    ).get_data(as_text=True)
+    assert picked.count('name="c"') == 3  # another item is for all of them, and leads back
+    assert 'name="back" value="/review"' in picked
+    done = ada.post("/conversations/link", c=ticked, item="deal/d3", back="/review")
     assert (done["path"], done["n"]) == ("/review", "3")
     assert [office.linked(each) for each in asked] == ["deal/d3"] * 3
     assert "Nothing needs a choice" in ada.get("/review")
-    assert "something else to choose" in ada.get(f"/review/changed?version={version}")
     assert "You settled" not in ada.get("/review")
     clock.advance(timedelta(days=1))
     assert "You settled 3 yesterday." in ada.get("/review")
+    office.mail("m9", TOM, ADA, subject="One more")
+    assert "You settled 3 yesterday." in ada.get("/review")  # is shown when the page has nothing left
+
+
+def test_the_review_page_is_told_when_there_is_something_else_to_choose(
+    office: Office, browse: Callable[[str], Page]
+) -> None:
+    for number in range(3):
+        office.mail(f"m{number}", TOM, ADA, subject=f"Question {number}")
+    ada = browse(ADA)
+    page = ada.get("/review")
+    shown = re.findall(r'name="shown" value="(\w+)"', page)
+    ticked = re.findall(r'name="c" value="([0-9a-f-]+)"', page)
+
+    def is_news(marks: list[str]) -> bool:
+        return "something else to choose" in ada.get("/review/changed?" + urlencode({"shown": marks}, doseq=True))
+
+    assert (len(shown), is_news(shown), is_news(shown[1:])) == (3, False, True)
+    assert 'id="c-' not in in_place(ada, "/conversations/link", **{"c": ticked[0], "item": "deal/d3", "in": "review"})
+    assert (is_news(shown[1:]), is_news(shown)) == (False, True)  # what the page itself settled is no news
+    office.deal("d9", "Terrace", "p2")
+    office.refresh()
+    assert is_news(shown[1:])
 
 
 def test_a_list_says_how_the_crm_and_its_items_are(
