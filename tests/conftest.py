@@ -31,6 +31,17 @@ hypothesis.settings.load_profile("threadlink")
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+# Where the pure code is tested, of which every branch is asked for. Everything else is much slower when it is traced.
+TRACED = ("tests/unit/", "tests/contract/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Measure coverage in the tests of the pure code alone."""
+    for item in items:
+        if not item.path.relative_to(config.rootpath).as_posix().startswith(TRACED):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @dataclass(frozen=True)
 class Server:
     """A PostgreSQL with a migrated database that holds no rows."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import jsonschema
+from jsonschema import Draft202012Validator
 
 DISCOVERY = json.loads(files("googleapiclient").joinpath("discovery_cache/documents/gmail.v1.json").read_text())
 # The simulator's operation and the document's method.
@@ -56,7 +57,13 @@ def as_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 SCHEMAS = {name: as_json_schema(schema) for name, schema in DISCOVERY["schemas"].items()}
 
 
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMAS}
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
 def check(operation: str, answer: object) -> None:
     """Validate an answer of an operation."""
-    schema = {"$ref": f"#/$defs/{method(operation)['response']['$ref']}", "$defs": SCHEMAS}
-    jsonschema.validate(answer, schema)
+    _validator(method(operation)["response"]["$ref"]).validate(answer)
