@@ -42,6 +42,9 @@ CONNECT_TIMEOUT_S = 5
 LONGEST_RETRY_AFTER_S = 86_400.0
 _CHUNK_BYTES = 65_536
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: a gateway makes IPv4 of it
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291: all that anybody was given of IPv6
+# Of every other sign (a backslash, a tab) two readers of URLs may make two hosts (threats.md W13).
+_HOST = re.compile(r"[a-z0-9._-]{1,255}|[0-9a-f:.]{2,45}")  # a name or an IPv4 address; an IPv6 address, no zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +217,10 @@ class OutgoingHttp:
 def _origin(url: str) -> tuple[str, str, int]:
     """Return (scheme, host, port) of a URL. Raises ValueError when it has none or carries a password."""
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    if parts.scheme not in {"http", "https"} or parts.username is not None:
         raise ValueError("not an http address")
+    if parts.hostname is None or not _HOST.fullmatch(parts.hostname):
+        raise ValueError("not a host")
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
@@ -251,6 +256,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(parsed) & 0xFFFF_FFFF)
         if inner is not None:
             parsed = inner
+        elif parsed not in _UNICAST:
+            return False
     return parsed.is_global and not parsed.is_multicast
 
 

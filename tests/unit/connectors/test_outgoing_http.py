@@ -57,6 +57,14 @@ def test_an_answer_is_returned_whatever_its_status(client: OutgoingHttp) -> None
         "http://127.0.0.1:8002/api",
         "https://127.0.0.1:8001/api",
         "https://api.vendor.test:port/",
+        # What reads URLs for requests takes each of these to evil.test, or to a host of its own making.
+        "https://evil.test\\.vendor.test/",
+        "https://evil.test\\@api.vendor.test/",
+        "https://evil.test%2f.vendor.test/",
+        "https://evil.test;.vendor.test/",
+        "https://evil.test\x00.vendor.test/",
+        "https://evil.test .vendor.test/",
+        "https://[fe80::1%25.vendor.test]/",
         "https://[::1/",
         "",
         "//vendor.test/",
@@ -185,6 +193,11 @@ def test_the_address_that_was_looked_at_is_the_one_connected_to(
         "64:ff9b::10.0.0.1",
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
         "ff02::1",
+        "::127.0.0.1",
+        "::ffff:0:10.0.0.1",
+        "fec0::1",
+        "64:ff9b:1::10.0.0.1",
+        "5f00::1",
     ],
 )
 def test_an_address_inside_is_not_public(address: str) -> None:
