@@ -74,8 +74,10 @@ def _said(name: str, value: str, locale: str) -> str:
     text = words(locale)
     if name in _NAMED_AT:
         return text.get(f"by_{value}", provider_name(value))
-    if name in ("role", "switch"):
-        return text[f"{name}_{value}"]
+    if name == "role":
+        return text[f"role_{value}"]
+    if name == "switch":
+        return text[f"switch_{value}"]
     return value
 
 

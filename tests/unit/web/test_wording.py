@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
+from app.audit_log import Entry
 from app.errors import ThreadlinkError
 from app.web.application import ANSWERS
+from app.web.audit import about as said
 from app.web.wording import AREAS, LOCALES, provider_name, words
 
 APP = Path(__file__).parents[3] / "app"
@@ -106,6 +109,13 @@ def test_everything_that_is_audited_has_words() -> None:
     written = audited()
     assert {"link", "connect_account", "connect_account_again", "change_policy", "sign_in", "export_audit"} <= written
     assert {action for action in written if f"audit_{action}" not in words("en")} == set()
+
+
+@pytest.mark.parametrize("about", [{"switch": "on"}, {"switch": "off"}, {"role": "admin"}, {"role": "member"}])
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_audit_log_has_words_for_what_was_switched(about: dict[str, str], locale: str) -> None:
+    entry = Entry(1, datetime(2026, 3, 2, tzinfo=UTC), None, "set_auto_link", about)
+    assert said(entry, locale)[0] not in ("", *about.values()) or locale == "en"
 
 
 def test_an_unknown_locale_reads_english_and_a_plug_in_goes_by_its_own_name() -> None:
