@@ -1,19 +1,25 @@
 """S4: every route and every command, asked by readers for what they must not see.
 
-A leak is a canary in an answer (threats.md C11, C12), a changed row, an answer to somebody who was removed (T13), or an
-administrator's page for a member. The owner is asked too: a row that shows the owner nothing could find nothing.
+A leak is a canary in an answer (threats.md C11, C12), a changed row, another answer than for what is not there
+(conversations.md V6), an answer to somebody who was removed (T13), or an administrator's page for a member. Who may is
+asked too: a row that shows the owner nothing, or that is refused to everybody, could find nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import html
 import io
+import json
 import os
+import re
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 from cryptography.fernet import Fernet
@@ -23,15 +29,19 @@ from werkzeug.test import TestResponse
 
 from app import cli, log
 from app.cli.frame import run
+from app.linking.reasons import sentence
 from app.store import embedded
 from app.store.database import Database
 from app.store.migrate import migrate
 from tests.bench.row import Row
+from tests.conftest import Server
 from tests.integration.web.conftest import ORIGIN
 from tests.trust.routes import COMMANDS, ROUTES, Ask, Command
-from tests.trust.world import OWNER, READERS, Reader, World, world
+from tests.trust.world import ADMINISTRATOR, OWNER, READERS, Reader, World, world
 
 SHOWN_LEAKS = 20
+# How an add-on or a page says that it looked no further.
+_REFUSED = tuple(json.dumps(sentence(code, {}, "en"))[1:-1] for code in ("not_found", "choice_expired", "pass_expired"))
 Leak = tuple[str, str, str]  # reader, route or command, what was wrong
 
 
@@ -67,6 +77,8 @@ def leaks(world: World, reader: Reader) -> list[Leak]:
         for query in ask.query:
             answer = _answer(world, reader, route, ask, query)
             found += [(reader.name, route, wrong) for wrong in _wrong(reader, ask, answer)]
+            if _names_hidden(reader, ask, query) and _shown(world.ids, answer) != _unknown(world, reader, route, query):
+                found.append((reader.name, route, "answered otherwise than for what is not there"))
     after = world.fingerprint(reader)
     return found + [
         (reader.name, "all routes", f"{table} changed") for table in before if before[table] != after[table]
@@ -81,6 +93,22 @@ def blind(world: World) -> list[str]:
         if ask.shows_owner
         and not any("canary7" in _answer(world, OWNER, route, ask, query).get_data(as_text=True) for query in ask.query)
     ]
+
+
+def powerless(world: World) -> list[tuple[str, int, str]]:
+    """Return the rows that change nothing even for who may: what they are refused for, everybody is refused for.
+
+    The owner asks, and an administrator what is for administrators; what ends something is asked last.
+    """
+    found = []
+    asked = {route: ask for route, ask in ROUTES.items() if not route.startswith("GET ") and ask.changes}
+    for route, ask in sorted(asked.items(), key=lambda row: row[1].ends):
+        reader = ADMINISTRATOR if ask.access == "administrators" else OWNER
+        answer = _answer(world, reader, route, ask, {})
+        told = answer.get_data(as_text=True)
+        if answer.status_code in (401, 403, 404) or any(said in told for said in _REFUSED):
+            found.append((route, answer.status_code, told[:200]))
+    return found
 
 
 def command_leaks(world: World, reader: Reader) -> list[Leak]:
@@ -102,24 +130,35 @@ def blind_commands(world: World) -> list[str]:
 
 
 def measure() -> list[Row]:
-    """Run the whole matrix on an embedded server of its own."""
+    """Run the whole matrix on an embedded server of its own, each reader in a new world."""
     log.configure("CRITICAL")
     with tempfile.TemporaryDirectory(prefix="tl-", dir="/tmp") as folder:  # a short path: a socket lives in it
         Path(folder).chmod(0o711)
         with embedded.start(Path(folder) / "data") as server:
             migrate(server.url)
             os.environ |= {"DATABASE_URL": server.url, "THREADLINK_ENCRYPTION_KEYS": Fernet.generate_key().decode()}
-            database = Database(server.url)
-            try:
-                with world(database) as hidden:
-                    return _measured(hidden)
-            finally:
-                database.close()
+            return _measured(Server(server.url, None))
 
 
-def _measured(hidden: World) -> list[Row]:
-    unasked = uncovered(hidden) + blind(hidden) + blind_commands(hidden)
-    found = [leak for reader in READERS for leak in leaks(hidden, reader) + command_leaks(hidden, reader)]
+@contextlib.contextmanager
+def _fresh(server: Server) -> Iterator[World]:
+    server.empty()
+    database = Database(server.url)
+    try:
+        with world(database) as made:
+            yield made
+    finally:
+        database.close()
+
+
+def _measured(server: Server) -> list[Row]:
+    found: list[Leak] = []
+    for reader in READERS:
+        with _fresh(server) as hidden:
+            found += leaks(hidden, reader) + command_leaks(hidden, reader)
+    with _fresh(server) as hidden:
+        unasked = [*uncovered(hidden), *blind(hidden), *blind_commands(hidden)]
+        unasked += [f"{route}: {status} {told}" for route, status, told in powerless(hidden)]
     for line in [*unasked, *found[:SHOWN_LEAKS]]:
         print(line, file=sys.stderr)
     requests = sum(len(ask.query) for ask in ROUTES.values()) + sum(isinstance(c, Command) for c in COMMANDS.values())
@@ -157,11 +196,18 @@ def _arrives(world: World, route: str, ask: Ask) -> bool:
     return found.rule == rule
 
 
-def _answer(world: World, reader: Reader, route: str, ask: Ask, query: Mapping[str, str]) -> TestResponse:
+def _answer(
+    world: World,
+    reader: Reader,
+    route: str,
+    ask: Ask,
+    query: Mapping[str, str],
+    ids: Mapping[str, str] | None = None,
+) -> TestResponse:
     method, rule = route.split(" ", 1)
     is_api = rule.startswith("/api/")
     client: FlaskClient = world.app.test_client() if is_api else world.browser(reader)
-    ids = {**world.ids, "reader": reader.email, "bearer": world.bearer(reader)}
+    ids = {**(ids or world.ids), **world.carried(reader, ids or world.ids)}
     headers = {"Origin": ORIGIN, **_filled(ids, ask.headers)}
     if is_api:
         headers["Authorization"] = f"Bearer {world.key(reader)}"
@@ -175,6 +221,46 @@ def _answer(world: World, reader: Reader, route: str, ask: Ask, query: Mapping[s
         json=_filled(ids, ask.json),
         buffered=True,
     )
+
+
+# What a row may name that is hidden from who is not in the team, and from who is.
+_OF_THE_TEAM = frozenset({"item", "item_id", "offer", "webhook", "invitation", "colleague", "member", "shared"})
+_OF_ADA = frozenset({
+    "account", "action", "conversation", "doubted", "held", "identity", "key", "linked", "message", "message_id",
+    "saved", "session", "work",
+})  # fmt: skip
+
+
+_MADE = re.compile(r"gAAAA[\w=-]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # what is sealed, and ids of actions
+
+
+def _names_hidden(reader: Reader, ask: Ask, query: Mapping[str, str]) -> bool:
+    """Whether a row asks a reader who is nobody's administrator here for what does not exist for that reader (V6)."""
+    if reader.is_out or (reader.team == OWNER.team and reader.is_admin):
+        return False
+    hidden = _OF_ADA if reader.team == OWNER.team else _OF_ADA | _OF_THE_TEAM
+    return any(f"{{{name}}}" in repr((ask.path, query, ask.form, ask.json)) for name in hidden)
+
+
+def _unknown(world: World, reader: Reader, route: str, query: Mapping[str, str]) -> tuple[int, str, str]:
+    """Return what a reader is answered about ids of nothing."""
+    hidden = _OF_ADA if reader.team == OWNER.team else _OF_ADA | _OF_THE_TEAM
+    ids = {**world.ids, **{name: _of_nothing(name) for name in hidden}}
+    return _shown(ids, _answer(world, reader, route, ROUTES[route], query, ids))
+
+
+def _of_nothing(name: str) -> str:
+    made = {"item": "deal/d0", "item_id": "d0", "message_id": "<none@x.test>"}
+    return made.get(name) or str(uuid.uuid4())
+
+
+def _shown(ids: Mapping[str, str], answer: TestResponse) -> tuple[int, str, str]:
+    """Return an answer without the ids that it was asked with."""
+    told = answer.get_data(as_text=True)
+    for name in _OF_ADA | _OF_THE_TEAM:
+        told = told.replace(html.escape(ids[name]), name).replace(quote(ids[name]), name).replace(ids[name], name)
+    said = sorted(re.split(r"[,{}]", _MADE.sub("made", told)))  # a document is sorted by its ids
+    return answer.status_code, _MADE.sub("made", answer.headers.get("Location", "")), "\n".join(said)
 
 
 def _wrong(reader: Reader, ask: Ask, answer: TestResponse) -> Iterator[str]:

@@ -42,3 +42,7 @@ def test_a_reader_is_shown_and_changes_nothing_of_others(hidden: World, configur
 def test_the_owner_is_shown_what_the_others_are_not(hidden: World, configured: None) -> None:
     assert matrix.blind(hidden) == []
     assert matrix.blind_commands(hidden) == []
+
+
+def test_who_may_changes_what_the_others_must_not(hidden: World, configured: None) -> None:
+    assert matrix.powerless(hidden) == []

@@ -11,7 +11,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,17 +22,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import addons as core
-from app import api_keys, members, outgoing_webhooks, signing_in, smart_bcc, work
+from app import api_keys, members, outgoing_webhooks, panels, passes, sender_addresses, signing_in, smart_bcc, work
 from app.installation import Installation
+from app.model import Attachment
 from app.oidc import Identity
-from app.ports import AddonCall, CrmAdapter, CrmConnection
+from app.ports import AddonCall, CrmAdapter, CrmConnection, PanelVisit
 from app.settings import Settings
-from app.store import addons, lookups, schema, sessions, teams
+from app.store import addons, lookups, saved_filters, schema, sessions, teams
 from app.store.database import Database
 from app.store.outgoing_webhooks import KINDS
 from app.store.secrets import SecretBox
 from app.web.application import application
-from tests.integration.building import Office
+from app.web.outlook_pane.reading import MANY
+from tests.integration.building import PROVEN_FALSE, Office
 from tests.integration.web.conftest import ORIGIN, ObedientMail
 from tests.integration.web.target import Target
 
@@ -47,6 +49,22 @@ ZOE, YAN = "zoe@zenith.test", "yan@zenith.test"  # an administrator and a member
 EVERYTHING = (CANARY_TEAM, CANARY_WORDS, CANARY_PEOPLE)
 STRANGER = f"stranger.{CANARY_PEOPLE}@elsewhere.test"
 CUSTOMER = f"bea.{CANARY_TEAM}@acme.test"
+OTHER_ADDRESS = "ada@home.test"
+PANEL = panels.provider_of("fake", "fake")  # as both teams' CRM is called
+# Ada's mail as her mailbox has it: words, and a file of words.
+ORIGINAL = f"""\
+Subject: x
+Content-Type: multipart/mixed; boundary=b
+
+--b
+
+{CANARY_WORDS}
+--b
+Content-Disposition: attachment; filename=plan.txt
+
+{CANARY_WORDS}
+--b--
+""".replace("\n", "\r\n").encode()
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,17 @@ READERS = (
     Reader("a colleague", EVE, "Northwind", (CANARY_WORDS, CANARY_PEOPLE)),
     Reader("a removed member", REM, "Northwind", EVERYTHING, is_out=True),
 )
-OWNER = Reader("the owner", ADA, "Northwind", ())
+OWNER, ADMINISTRATOR = Reader("the owner", ADA, "Northwind", ()), READERS[2]
+
+
+class OpenPanel:
+    """A panel in the CRM that takes whoever it is told."""
+
+    ancestors = "https://crm.test"
+    script = ""
+
+    def read_visit(self, args: Mapping[str, str]) -> PanelVisit:
+        return PanelVisit("fake", args["user"], "deal", args["item"])
 
 
 @dataclass
@@ -80,7 +108,8 @@ class World:
     app: Flask
     ours: Office
     theirs: Office
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    _passes: dict[str, str] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)
     _browsers: dict[str, FlaskClient] = field(default_factory=dict)
 
@@ -96,47 +125,70 @@ class World:
         """Return what the Outlook pane of a reader proves itself with."""
         return core.begin_session(self.installation, "graph", AddonCall(f"user {reader.email}"))
 
+    def carried(self, reader: Reader, ids: Mapping[str, str]) -> dict[str, str]:
+        """Return what a reader's own pages, cards and panels give back: choices about these ids, bearer, pass."""
+        office = self.ours if reader.team == "Northwind" else self.theirs
+        member = office.members[reader.email]
+
+        def once(about: str) -> str:
+            return passes.choice(self.installation, office.team_id, member, about)
+
+        return {
+            "reader": reader.email,
+            "bearer": self.bearer(reader),
+            "pass": self._passes[reader.email],
+            "once": once(ids["conversation"]),
+            "once_linked": once(ids["linked"]),
+            "once_many": once(MANY),
+        }
+
     def admit(self, office: Office, email: str) -> None:
-        """Sign a member in and give that member an API key."""
+        """Sign a member in, in a browser, at the add-ons and in the CRM, and give that member an API key."""
         client = self.app.test_client()
         link = signing_in.invite(self.installation, office.team_id, office.members[email])
         client.post(urlsplit(link.url).path, base_url=ORIGIN, headers={"Origin": ORIGIN})
         self._browsers[email] = client
         with self.database.for_team(office.team_id) as connection:
             member_id = office.members[email].id
-            for provider in ("gmail", "graph"):
+            for provider in ("gmail", "graph", PANEL):
                 addons.add_user(connection, office.team_id, provider, f"user {email}", member_id, office.now)
             _, self._keys[email] = api_keys.make(connection, office.acting(email), "program", may_write=True)
+        entered = panels.enter(self.installation, "fake", {"user": f"user {email}", "item": self.ids["item_id"]})
+        assert isinstance(entered, panels.Visitor)
+        self._passes[email] = entered.text
 
     def fingerprint(self, reader: Reader) -> dict[str, str]:
-        """Return what a reader must leave as it is: all of the team's rows, for a colleague those of Ada's mail.
+        """Return what a reader must leave as it is: all of the team's rows, for who is in it those that are Ada's.
 
-        An administrator of the team may link what only metadata is shown of (S14); who was removed may sign out.
+        An administrator of the team may link what only metadata is shown of (S14): of Ada's mail nothing is compared
+        then. Who was removed may sign out.
         """
-        if reader.team == "Northwind" and reader.is_admin:
-            return {}
-        inside = reader.team == "Northwind" and not reader.is_out
-        own = ("member_session", "api_key") if reader.is_out else ()
+        mine = ("member_session", "api_key")
         with self.database.for_team(self.ours.team_id) as connection:
-            return {
-                table.name: _digest(connection, table, self.ids if inside else None)
-                for table in _TENANT_TABLES
-                if table.name not in own
-            }
+            if reader.team != "Northwind" or reader.is_out:
+                tables = [each for each in _TENANT_TABLES if not (reader.is_out and each.name in mine)]
+                return {table.name: _digest(connection, table) for table in tables}
+            of_member = {"member_id": self.ids["member_number"]}
+            of_mail = {"conversation_id": self.ids["conversation_numbers"], "account_id": self.ids["account_numbers"]}
+            found = {}
+            for table in _TENANT_TABLES:
+                of = {name: numbers for name, numbers in of_mail.items() if name in table.c} or of_member
+                if (
+                    table.name == "hint"
+                    or of.keys().isdisjoint(table.c.keys())
+                    or (reader.is_admin and of is not of_member)
+                ):
+                    continue
+                found[table.name] = _digest(connection, table, of)
+            return found
 
 
 _TENANT_TABLES = [table for table in schema.metadata.sorted_tables if "team_id" in table.c]
 
 
-def _digest(connection: sa.Connection, table: sa.Table, mail: Mapping[str, str] | None) -> str:
-    about = ""
-    if mail is not None:
-        column = next((name for name in ("conversation_id", "account_id") if name in table.c), "")
-        if not column or table.name == "hint":
-            return ""
-        own = mail["conversation_number" if column == "conversation_id" else "account_numbers"]
-        about = f" WHERE {column} IN ({own})"
-    rows = f"SELECT md5(t::text) AS row FROM {table.name} t{about}"
+def _digest(connection: sa.Connection, table: sa.Table, of: Mapping[str, str] | None = None) -> str:
+    about = " OR ".join(f"{name} IN ({numbers})" for name, numbers in (of or {}).items()) or "true"
+    rows = f"SELECT md5(t::text) AS row FROM {table.name} t WHERE {about}"
     query = f"SELECT coalesce(string_agg(row, '' ORDER BY row), '') FROM ({rows}) AS rows"
     return str(connection.execute(sa.text(query)).scalar_one())
 
@@ -158,6 +210,10 @@ def world(database: Database, team: Callable[[str], int] | None = None) -> Itera
         for email in emails:
             made.admit(office, email)
     ours.rows("UPDATE member SET removed_at = now() WHERE email = :email RETURNING id", email=REM)
+    ours.clock.step(seconds=1)
+    for name, provider in (("gmail", "gmail"), ("outlook", "graph"), ("panel", PANEL)):
+        call = AddonCall(f"user {ADA}", address=ADA)
+        made.ids[f"invited_{name}"] = core.invite(made.installation, provider, call)
     yield made
 
 
@@ -172,11 +228,13 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
     def open_crm(connection: CrmConnection) -> CrmAdapter:
         return crms[connection.id]
 
-    settings = Settings(public_base_url=ORIGIN, mail_domain="in.threadlink.test", _env_file=None)  # type: ignore[call-arg]  # pydantic's own argument
+    often = dict.fromkeys(("limit_writes", "limit_searches", "limit_heavy"), 100_000)  # who is refused shows nothing
+    settings = Settings(public_base_url=ORIGIN, mail_domain="in.threadlink.test", _env_file=None, **often)  # type: ignore[call-arg, arg-type]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
-    gmail = ObedientMail(originals=defaultdict(f"Subject: x\r\n\r\n{CANARY_WORDS}".encode))
+    gmail = ObedientMail(originals=defaultdict(lambda: ORIGINAL))
     mail: Any = {"gmail": gmail, "graph": ObedientMail("graph")}
-    installation = Installation(settings, database, box, offices[0].clock, mail, open_crm, webhooks=Target())
+    clock, shown = offices[0].clock, {"fake": OpenPanel()}
+    installation = Installation(settings, database, box, clock, mail, open_crm, webhooks=Target(), panels=shown)
     return installation, application(installation)
 
 
@@ -193,9 +251,14 @@ def _fill_ours(world: World) -> None:
     for number in ("d78", "d79"):
         ours.deal(number, f"Sand {CANARY_TEAM}", "p2")
     ours.refresh()
-    private = ours.mail("m1", f"Stranger {CANARY_PEOPLE} <{STRANGER}>", ADA, at=[ADA], subject=f"Merger {CANARY_WORDS}")
+    private = ours.mail(
+        "m1", f"Stranger {CANARY_PEOPLE} <{STRANGER}>", ADA, at=[ADA], subject=f"Merger {CANARY_WORDS}",
+        attachments=[Attachment("plan.txt", 20)],
+    )  # fmt: skip
     linked = ours.mail("m2", f"Bea <{CUSTOMER}>", ADA, at=[ADA], subject=f"Prices {CANARY_WORDS}")
     ours.mail("m3", "cem@kum.test", ADA, at=[ADA], subject=f"Sand {CANARY_WORDS}")
+    doubted = ours.mail("m4", CUSTOMER, ADA, at=[ADA], subject=f"Bank {CANARY_WORDS}", headers=[PROVEN_FALSE])
+    shared = ours.mailbox("sales@northwind.test", kind="team", collaborators=[ADA])
     action = ours.dismiss(ADA, private)
     with world.database.for_team(ours.team_id) as connection:
         teams.set_policy(connection, {"blocklist": [f"{CANARY_TEAM}.test"]})
@@ -204,6 +267,10 @@ def _fill_ours(world: World) -> None:
         members.invite(connection, ours.acting(DAN), f"New {CANARY_TEAM}", "new@northwind.test", "member")
         at_google = Identity("google", "17", f"{CANARY_TEAM}.test", "Ada", f"ada.{CANARY_WORDS}@home.test")
         members.bind(connection, ours.acting(ADA), at_google)
+        members.bind(connection, ours.acting(DAN), replace(at_google, subject="18", name="Dan", address=DAN))
+        saved_filters.save(connection, ours.team_id, ours.members[ADA].id, "Mine", "s=x")
+        sender_addresses.add(connection, ours.acting(ADA), OTHER_ADDRESS)
+        connection.execute(sa.text("UPDATE member_address SET verified_at = now()"))
         sessions.begin(connection, ours.team_id, ours.members[ADA].id, b"x", "", ours.now + timedelta(days=1), ours.now)
     dan, hook_url = ours.acting(DAN), f"https://{CANARY_TEAM}.test/hook"
     with world.database.for_team(ours.team_id) as connection:
@@ -216,29 +283,35 @@ def _fill_ours(world: World) -> None:
     held = _hold_mail(world)
     world.ids = {
         **{
-            name: str(ours.rows(f"SELECT public_id FROM {table}")[0].public_id)
+            name: str(ours.rows(f"SELECT public_id FROM {table} ORDER BY id")[0].public_id)
             for name, table in (
                 ("invitation", "invitation"),
                 ("identity", "member_identity"),
                 ("session", "member_session"),
                 ("team", "team"),
+                ("saved", "saved_filter"),
             )
         },
         "colleague": ours.member(LEO).public_id,
         "account": account.public_id,
-        "account_numbers": f"{account.id}, {held.account_id}",
+        "account_numbers": f"{account.id}, {held.account_id}, {shared.id}",
         "action": action,
         "conversation": ours.load(private).public_id,
-        "conversation_number": str(private),
+        "conversation_numbers": f"{private}, {linked}, {doubted}",
+        "doubted": ours.load(doubted).public_id,
         "item": f"deal/{item.external_id}",
         "item_id": item.external_id,
         "held": str(held.public_id),
         "key": key.public_id,
         "linked": ours.load(linked).public_id,
         "member": ours.members[ADA].public_id,
+        "member_number": str(ours.members[ADA].id),
         "message": ours.load(private).messages[0].public_id,
         "message_id": "<m1@x.test>",
         "offer": str(offer[0].public_id),
+        "other_address": OTHER_ADDRESS,
+        "shared": shared.public_id,
+        "stranger": STRANGER,
         "work": asked.public_id,
         "crm_connection": str(ours.rows("SELECT public_id FROM crm_connection")[0].public_id),
         "webhook": webhook.public_id,

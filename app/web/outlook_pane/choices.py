@@ -70,7 +70,7 @@ def create_item(asked: Asked) -> Response:
 def link_many(asked: Asked) -> Response:
     """Link the conversations of the selected messages to one item, and say one line for each that was not."""
     acting = asked.acting(MANY)
-    named = [each for each in map(uuid_of, request.form.getlist("c")[:MOST_SELECTED]) if each]
+    named = list(dict.fromkeys(filter(None, map(uuid_of, request.form.getlist("c")[:MOST_SELECTED]))))
     done: list[BulkResult] = []
     with asked.reading() as connection:
         ids = conversations.ids_of(connection, named)
@@ -81,7 +81,9 @@ def link_many(asked: Asked) -> Response:
             done.append(links.bulk_link(connection, acting, list(ids.values()), ref, elsewhere=elsewhere))
 
         act_once(connection, acting, work)
-    not_linked = [sentence(reason, {}, asked.signed.locale) for each in done for reason in each.not_linked.values()]
+    refused = [reason for each in done for reason in each.not_linked.values()]
+    refused += ["not_found"] * (len(named) - len(ids)) if done else []  # like what is hidden
+    not_linked = [sentence(reason, {}, asked.signed.locale) for reason in refused]
     linked = len(done[0].linked) if done else 0
     return reading.part(asked, "outlook_many_done.html", linked=linked, not_linked=not_linked, is_new=bool(done))
 
