@@ -228,6 +228,22 @@ def held_counts(connection: sa.Connection) -> dict[str, int]:
     return {row.address: row.mails for row in rows}
 
 
+def is_held(connection: sa.Connection, member_id: int) -> bool:
+    """Say whether mail to an account of a member's is held back."""
+    return bool(
+        connection.execute(
+            sa.text(
+                """
+                SELECT EXISTS (SELECT FROM received_mail r
+                  JOIN account a ON a.team_id = r.team_id AND a.id = r.account_id
+                  WHERE a.owner_id = :member AND r.held_why <> '' AND r.released_by IS NULL)
+                """
+            ),
+            {"member": member_id},
+        ).scalar()
+    )
+
+
 def release(connection: sa.Connection, mail_id: int, member_id: int) -> None:
     """Note that a member said of a held mail that it may be read."""
     connection.execute(

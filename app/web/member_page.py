@@ -13,6 +13,7 @@ from flask import Response, g, request
 from app import notices
 from app.linking.reasons import REASONS, day, kind_word, sentence
 from app.signing_in import SignedIn
+from app.store import smart_bcc
 from app.web.consent import page_of
 from app.web.signed_in import who
 from app.web.wording import words
@@ -35,11 +36,17 @@ def member_page(template: str, **shown: object) -> Response:
     signed = who()
     shown.setdefault("told", _told(signed))
     shown.setdefault("here", _here())
+    with g.database.for_team(signed.team.id) as connection:
+        troubles, is_mail_held = (
+            notices.banner(connection, signed.member),
+            smart_bcc.is_held(connection, signed.member.id),
+        )
     return page_of(
         template,
         signed.locale,
         signed=signed,
-        troubles=_troubles(),
+        troubles=troubles,
+        is_mail_held=is_mail_held,
         query=request.args.get("q", "")[:LONGEST_QUERY],
         sentence=lambda code, **params: sentence(code, params, signed.locale),
         has_reason=lambda code: code in REASONS,
@@ -49,11 +56,6 @@ def member_page(template: str, **shown: object) -> Response:
         full_time=_full_time,
         **shown,
     )
-
-
-def _troubles() -> list[notices.Trouble]:
-    with g.database.for_team(who().team.id) as connection:
-        return notices.banner(connection, who().member)
 
 
 def _here() -> str:

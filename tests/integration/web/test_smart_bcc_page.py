@@ -111,7 +111,13 @@ def test_held_mail_is_shown_to_its_member_alone_and_released_or_thrown_away(
     for number, why in enumerate(("not_proven", "unknown_sender")):
         hold(installation, office, f"p{number}", why)
     page = ada.get(PATH)
+    assert ["is held back: nothing shows" in each for each in (page, ada.get("/inbox"), can.get("/inbox"))] == [
+        False,
+        True,
+        False,
+    ]
     assert "Prices of p0" in page
+    assert page.count("Add this address to mine") == 1  # of the stranger, who may be Ada elsewhere
     assert "nothing proves that" in page
     assert "Prices of p0" not in can.get(PATH)
     first, second = re.findall(rf"{PATH}/held/([0-9a-f-]+)/release", page)
@@ -119,6 +125,7 @@ def test_held_mail_is_shown_to_its_member_alone_and_released_or_thrown_away(
     assert ada.post(f"{PATH}/held/{first}/discard")["done"] == "mail_discarded"
     assert ada.post(f"{PATH}/held/{second}/release")["done"] == "mail_released"
     assert "No mail is held back." in ada.get(PATH)
+    assert "is held back: nothing shows" not in ada.get("/inbox")
     assert ada.refused(f"{PATH}/held/{second}/release") == 404
     assert [tuple(row) for row in office.rows("SELECT provider_id, state FROM discovered_message")] == [
         ("p0", "pending")
