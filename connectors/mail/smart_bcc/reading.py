@@ -107,17 +107,19 @@ def _own(mail: Received, read: ProviderMessage, author: str, known: Known) -> Pr
         return replace(read, folder="sent", flags=("address_shown",) if is_shown else ())
     namespace = f"smart_bcc:{mail.account_id}:{mail.provider_id}"
     found = originals(mail.raw, read.text)
-    quoted = [_quoted(mail, namespace, author, number, each) for number, each in enumerate(found, start=1)]
+    quoted = [_quoted(mail, namespace, author, number, each, known) for number, each in enumerate(found, start=1)]
     flags = [] if found else ["no_original"]
     if any(is_outlook_file(each) for each in read.attachments):
         flags.append("msg_file")
     return replace(read, folder="sent", namespace=namespace, quoted=tuple(quoted), flags=tuple(flags))
 
 
-def _quoted(mail: Received, namespace: str, author: str, number: int, original: Original) -> ProviderMessage:
+def _quoted(
+    mail: Received, namespace: str, author: str, number: int, original: Original, known: Known
+) -> ProviderMessage:
     """Make a message of an original: with an id of our own, for what a forward shows may name any.
 
-    It stands right before the forward, the first one last: the topmost is the newest.
+    It stands right before the forward, the first one last: the topmost is the newest. The member may say "I sent this".
     """
     digest = hashlib.sha256(f"{namespace}/{number}".encode()).hexdigest()
     undated = () if original.is_dated else ("date_estimated",)
@@ -125,7 +127,7 @@ def _quoted(mail: Received, namespace: str, author: str, number: int, original: 
         provider_id=f"{mail.provider_id}/{number}",
         provider_thread_id="",
         at=mail.received_at - timedelta(microseconds=number),
-        folder="inbox",
+        folder="sent" if author_of(original.headers) in known.addresses else "inbox",
         headers=(("Message-ID", f"<{digest}@{SYNTHETIC_DOMAIN}>"), *original.headers),
         text=original.text,
         attachments=original.attachments,

@@ -9,7 +9,7 @@ import pytest
 from app.model import ProviderMessage
 from connectors.mail.smart_bcc.authenticity import Checked
 from connectors.mail.smart_bcc.reading import Held, Known, Received, interpret
-from tests.integration.smart_bcc.post_office import ADA, BEA, DOMAIN, letter
+from tests.integration.smart_bcc.post_office import ADA, BEA, BOB, DOMAIN, letter
 from tests.unit.connectors.smart_bcc.test_smart_bcc_spool import AT
 
 pytestmark = pytest.mark.smtp
@@ -87,3 +87,11 @@ def test_what_goes_to_our_addresses_alone_is_a_forward(to: str, is_forward: bool
     assert isinstance(found, ProviderMessage)
     assert (bool(found.namespace), len(found.quoted)) == (is_forward, is_forward)
     assert ("address_shown" in found.flags) == (to == f"{BOX}, {BEA}")
+
+
+@pytest.mark.parametrize(("author", "folder"), [(BEA, "inbox"), (ADA, "sent"), (HOME, "sent"), (BOB, "inbox")])
+def test_the_way_of_a_forwarded_mail_is_that_of_its_author(author: str, folder: str) -> None:
+    found = read(letter(f"From: X <{author}>\nTo: Y <y@acme.test>\nSubject: x\n\nHi", sender=ADA, to=BOX), PROVEN)
+    assert isinstance(found, ProviderMessage)
+    (quoted,) = found.quoted
+    assert (quoted.folder, quoted.at < found.at) == (folder, True)
