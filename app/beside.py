@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from app import audience, creating, review
+from app import audience, creating, review, smart_bcc
 from app.acting import NOBODYS, Acting, Seen, act_once, audit, owned_by, see, see_one
 from app.audience import Preview
 from app.creating import MadeItem
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.explain import explain
 from app.installation import Installation
 from app.linking import headers
@@ -27,6 +27,7 @@ from app.linking.visibility import Reader
 from app.model import ItemKind, ItemRef, Link, Member, Message, Person, ProviderMessage
 from app.ports import AddonCall, AddonConnector, CrmCapabilities
 from app.signing_in import SignedIn
+from app.smart_bcc import Addresses
 from app.store import accounts, addons, conversations, crm, mirror, queue, teams
 
 MOST_PEOPLE = 8
@@ -137,6 +138,22 @@ def conversation(
 ) -> Beside:
     """Tell one conversation by its id. Raises NotFound."""
     return _told(installation, connection, see_one(connection, member, public_id), locale)
+
+
+def addresses(installation: Installation, connection: sa.Connection, member: Member, public_id: str = "") -> Addresses:
+    """Return where a member may send copies of mail: for the item of a conversation, else for any.
+
+    Raises NotFound, Conflict (not_linked, smart_bcc_off).
+    """
+    if not public_id:
+        return smart_bcc.addresses(installation, connection, member, None)
+    seen = see_one(connection, member, public_id)
+    link = seen.conversation.primary_link
+    if link is None:
+        raise Conflict("not_linked")
+    if not seen.sees_item:
+        raise NotFound
+    return smart_bcc.addresses(installation, connection, member, link.ref)
 
 
 def people_of(connection: sa.Connection, seen: Seen) -> tuple[Counterpart, ...]:

@@ -119,13 +119,23 @@ def check(page: Page) -> None:
 
 
 def test_the_pane_follows_the_open_message(page: Page, outlook: str, tmp_path: Path) -> None:
-    page.goto(f"{outlook}")
+    page.context.grant_permissions(["clipboard-read"])  # for the page around the pane
+    page.goto(outlook)
     expect(pane_of(page).get_by_role("heading", name="Open a message")).to_be_visible()
     pane = open_mail(page, "Prices once more")
     expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
     expect(pane.get_by_text("Linked: the only open item of Bea Lindqvist.")).to_be_visible()
     check(page)
     page.screenshot(path=tmp_path / "linked.png")
+    for button, named in (("Smart BCC", "own"), ("Send mail to this item", "own-item")):
+        pane.get_by_role("button", name=button).click()
+        pane.get_by_role("button", name="Copy: Your address").click()
+        expect(pane.get_by_role("status")).to_have_text("The address is copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == pane.locator(f"#{named}").input_value()
+        check(page)
+        page.screenshot(path=tmp_path / f"{named}.png")
+        pane.get_by_role("button", name="Close").click()
+        expect(pane.get_by_role("button", name=button)).to_be_focused()
     pane.get_by_role("button", name="Unlink").click()
     expect(pane.get_by_text("Take the link to “Acme rollout” off")).to_be_visible()
     expect(pane.locator(".ask").get_by_role("button", name="Unlink")).to_be_focused()
@@ -172,7 +182,7 @@ def test_the_pane_speaks_turkish_and_is_dark_as_outlook_is(page: Page, outlook: 
 def test_an_answer_for_an_earlier_message_is_not_shown(page: Page, outlook: str) -> None:
     held: list[Route] = []
     page.route("**/outlook/dismiss", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls
-    page.goto(f"{outlook}")
+    page.goto(outlook)
     pane = open_mail(page, "Parking")
     pane.get_by_role("button", name="Not about any item").click()
     pane = open_mail(page, "Prices once more")
@@ -189,7 +199,7 @@ def test_an_ended_session_is_renewed_without_a_word(browser: Browser, outlook: s
     page = browser.new_page()  # not new_page(): the browser itself logs the 401 that the script answers
     begun: list[int] = []
     page.on("response", lambda each: begun.append(each.status) if "/outlook/session" in each.url else None)
-    page.goto(f"{outlook}")
+    page.goto(outlook)
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="Not linked")).to_be_visible()
     stage.clock.advance(stage.clock.now() + timedelta(minutes=11))
@@ -236,7 +246,7 @@ def test_outlook_asks_the_person_when_it_must(page: Page, outlook: str) -> None:
 def test_who_is_not_let_in_is_told_so(browser: Browser, outlook: str) -> None:
     page = browser.new_page()  # not new_page(): the browser itself logs the 401
     page.route("**/outlook/session", lambda route: route.fulfill(status=401, body=""))
-    page.goto(f"{outlook}")
+    page.goto(outlook)
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="threadlink does not take this sign-in")).to_be_visible()
     page.close()

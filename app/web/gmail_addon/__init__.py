@@ -50,6 +50,7 @@ QUESTIONS: Mapping[str, Callable[[Asked], dict[str, Any]]] = {
     "ask_unlink": reading.ask_unlink,
     "ask_move": reading.ask_move,
     "ask_create": reading.ask_create,
+    "smart_bcc": reading.smart_bcc,
 }
 # What buttons, fields and switches change something with.
 CHOICES: Mapping[str, Callable[[Asked], dict[str, Any]]] = {

@@ -12,6 +12,7 @@ from app.linking.reasons import kind_word, sentence
 from app.linking.suggest import Suggestion
 from app.model import Item, ItemKind, ItemRef, Link
 from app.ports import SearchHit
+from app.smart_bcc import Addresses
 from app.web.gmail_addon.frame import Look
 from app.web.gmail_addon.widgets import (
     Card,
@@ -33,13 +34,13 @@ SHOWN_EVIDENCE = 2
 MOST_NAMED = 6
 
 
-def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str) -> Card:
+def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str, *, takes_mail: bool) -> Card:
     """Show a conversation: linked to what and why, or what it could be linked to."""
     conversation = str(shown.told["id"])
     may_link = shown.seen.may_link
     sections = [
         section(_notices(look, beside.crm)),
-        section(_state(look, shown, made_choice)),
+        section(_state(look, shown, made_choice, takes_mail=takes_mail)),
         section(_suggestions(look, shown, made_choice) if may_link else (), look.text["suggestions"]),
         section(_search(look, conversation) if may_link else (), look.text["addon_search_section"]),
         section(_people(look, beside, made_choice, conversation=conversation), look.text["people"], folded_after=4),
@@ -102,7 +103,7 @@ def move_card(
     click = act(look.places.function("link"), **carried)
     asked = [
         paragraph(question),
-        paragraph(told_of_readers(look, preview)),
+        readers_line(look, preview),
         buttons(
             button(look.text["addon_move"], click, filled=True),
             button(look.text["addon_keep"], act(look.places.function("back"))),
@@ -154,6 +155,17 @@ def create_card(
     return card("create", [section(asked, text[f"addon_create_{kind}"])])
 
 
+def addresses_card(look: Look, addresses: Addresses) -> Card:
+    """Show where mail for an item may be sent, as text to select: a card has no button that copies."""
+    text = look.text
+    shown = [
+        paragraph(text["bcc_item_hint"]),
+        line(addresses.own, top=text["bcc_own"], bottom=text["bcc_own_hint"]),
+        line(addresses.team, top=text["bcc_team"], bottom=text["bcc_team_hint"]),
+    ]
+    return card("smart_bcc", [section(shown, text["bcc_item"])])
+
+
 # --- pieces ---
 
 
@@ -163,7 +175,7 @@ def _notices(look: Look, crm: Crm) -> list[Widget]:
     return [paragraph(look.text["addon_crm_rests"])] if crm.is_in_trouble else []
 
 
-def _state(look: Look, shown: Told, made_choice: str) -> list[Widget]:
+def _state(look: Look, shown: Told, made_choice: str, *, takes_mail: bool) -> list[Widget]:
     """Say in one line where the conversation is, then why, then what can be done about it."""
     text, link = look.text, shown.link
     subject = shown.seen.subject or text["no_subject"]
@@ -180,14 +192,21 @@ def _state(look: Look, shown: Told, made_choice: str) -> list[Widget]:
         if link.origin == "automatic" and shown.told["decision"]:
             state.append(paragraph(shown.told["decision"]["sentence"]))
     if not shown.seen.may_link:
-        return [*state, paragraph(sentence("not_owner", {}, look.locale))]
-    here = str(shown.told["id"])
-    if link is not None:
-        state.append(buttons(button(text["unlink"], act(look.places.function("ask_unlink"), c=here))))
-    elif not shown.told["dismissed"]:
-        click = act(look.places.function("dismiss"), c=here, n=made_choice)
-        state.append(buttons(button(text["dismiss"], click)))
-    return state
+        state.append(paragraph(sentence("not_owner", {}, look.locale)))
+    made = _state_buttons(look, shown, made_choice, takes_mail=takes_mail)
+    return [*state, buttons(*made)] if made else state
+
+
+def _state_buttons(look: Look, shown: Told, made_choice: str, *, takes_mail: bool) -> list[dict[str, Any]]:
+    text, places, here = look.text, look.places, str(shown.told["id"])
+    made = []
+    if shown.seen.may_link and shown.link is not None:
+        made.append(button(text["unlink"], act(places.function("ask_unlink"), c=here)))
+    if shown.seen.may_link and shown.link is None and not shown.told["dismissed"]:
+        made.append(button(text["dismiss"], act(places.function("dismiss"), c=here, n=made_choice)))
+    if takes_mail and shown.link is not None and shown.seen.sees_item:
+        made.append(button(text["bcc_item"], act(places.function("smart_bcc"), c=here)))
+    return made
 
 
 def _made(look: Look, shown: Told, link: Link) -> str:
@@ -229,14 +248,14 @@ def with_readers(
     shown = list(lines)
     of_all = audience.same([previews[ref] for ref, _ in shown if ref in previews])
     if of_all:
-        return [*(widget for _, widget in shown), paragraph(told_of_readers(look, of_all))]
+        return [*(widget for _, widget in shown), readers_line(look, of_all)]
     found: list[Widget] = []
     for ref, widget in shown:
-        found += [widget, paragraph(told_of_readers(look, previews[ref]))] if ref in previews else [widget]
+        found += [widget, readers_line(look, previews[ref])] if ref in previews else [widget]
     return found
 
 
-def told_of_readers(look: Look, preview: Preview) -> str:
+def readers_line(look: Look, preview: Preview) -> Widget:
     """Say who reads more after linking, and what the note in the CRM then holds."""
     text = look.text
     names = [
@@ -245,7 +264,7 @@ def told_of_readers(look: Look, preview: Preview) -> str:
     ]
     left = f" +{len(preview.more) - MOST_NAMED}" if len(preview.more) > MOST_NAMED else ""
     more = f"{text['preview_more']} {', '.join(names)}{left}." if names else text["preview_none"]
-    return f"{more} {text[f'preview_note_{preview.level}']}"
+    return line(more, bottom=text[f"preview_note_{preview.level}"])
 
 
 def _link_button(

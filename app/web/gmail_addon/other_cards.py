@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from app import audience
 from app.audience import Preview
 from app.inbox import Listing, Row
 from app.linking.reasons import kind_word, sentence
@@ -12,7 +13,7 @@ from app.model import Account, ItemRef
 from app.review import Choice
 from app.signing_in import SignedIn
 from app.store.inbox import COUNTED_UP_TO, State
-from app.web.gmail_addon.conversation_cards import suggestion_line, with_readers
+from app.web.gmail_addon.conversation_cards import readers_line, suggestion_line, with_readers
 from app.web.gmail_addon.frame import Look
 from app.web.gmail_addon.widgets import (
     Card,
@@ -57,16 +58,21 @@ def home_card(look: Look, listing: Listing) -> Card:
 def review_card(look: Look, choices: Sequence[tuple[Choice, Mapping[ItemRef, Preview], str]]) -> Card:
     """Show the newest conversations that need a choice, each with its best suggestions.
 
-    With each comes who could read it then, and what its buttons carry.
+    With each comes who could read it then (said once where it is the same), and what its buttons carry.
     """
-    sections = [section(_choice(look, *each)) for each in choices]
+    of_all = audience.same([preview for _, previews, _ in choices for preview in previews.values()])
+    sections = [section(_choice(look, each, {} if of_all else previews, made)) for each, previews, made in choices]
+    if of_all:
+        sections.append(section([readers_line(look, of_all)]))
     nothing = section([] if sections else [paragraph(look.text["addon_nothing_to_review"])])
     footer = button(look.text["addon_open"], visit(look.places.page("/review")))
     return card("review", [*sections, nothing], footer=footer)
 
 
-def settings_card(look: Look, signed: SignedIn, accounts: Sequence[Account], *, may_leave: bool) -> Card:
-    """Show the member's mailboxes with their switches."""
+def settings_card(
+    look: Look, signed: SignedIn, accounts: Sequence[Account], smart_bcc_address: str, *, may_leave: bool
+) -> Card:
+    """Show the member's mailboxes with their switches, and where copies of mail may be sent ("" for nowhere)."""
     text = look.text
     who = [paragraph(text["addon_signed_in"].format(member=signed.member.name, team=signed.team.name))]
     if may_leave:
@@ -74,8 +80,10 @@ def settings_card(look: Look, signed: SignedIn, accounts: Sequence[Account], *, 
     shown = [section(_account(look, account), account.address) for account in accounts[:MOST_ACCOUNTS]]
     if not shown:
         shown = [section([paragraph(text["no_accounts"])])]
+    own = line(smart_bcc_address, top=text["bcc_own"], bottom=text["bcc_own_hint"])
+    smart_bcc = section([own] if smart_bcc_address else [], text["smart_bcc"])
     footer = button(text["addon_open"], visit(look.places.page("/preferences/email-sync")))
-    return card("settings", [*shown, section(who)], footer=footer)
+    return card("settings", [*shown, smart_bcc, section(who)], footer=footer)
 
 
 def connect_card(look: Look, invitation: str) -> Card:

@@ -12,6 +12,7 @@ from app.beside import Beside
 from app.errors import Conflict, NotFound
 from app.linking.visibility import Reader
 from app.model import ITEM_KINDS, Account, ItemKind, ItemRef, Link
+from app.smart_bcc import is_offered
 from app.store import accounts, crm, mirror
 from app.store import addons as rows
 from app.web.gmail_addon import conversation_cards, other_cards
@@ -54,9 +55,12 @@ def conversation(asked: Asked) -> Card:
 
 def reviewing(asked: Asked) -> Card:
     """Return the review queue."""
+    of_each = other_cards.SUGGESTIONS_OF_A_CHOICE
     with asked.reading() as connection:
         shown = review.choices(connection, asked.signed.member)[: other_cards.MOST_CHOICES]
-        previews = audience.previews(connection, [(each.seen, [s.ref for s in each.suggestions]) for each in shown])
+        previews = audience.previews(
+            connection, [(each.seen, [offered.ref for offered in each.suggestions[:of_each]]) for each in shown]
+        )
     made = [asked.choice(each.seen.conversation.public_id) for each in shown]
     return other_cards.review_card(asked.look, list(zip(shown, previews, made, strict=True)))
 
@@ -67,8 +71,10 @@ def settings(asked: Asked) -> Card:
         own = own_accounts(asked, accounts.accounts(connection))
         here = rows.account_of(connection, PROVIDER, asked.call.user_id, [account.id for account in own])
         may_leave = rows.is_user(connection, PROVIDER, asked.call.user_id)
+        takes_mail = is_offered(asked.installation)
+        address = beside.addresses(asked.installation, connection, asked.signed.member).own if takes_mail else ""
     own.sort(key=lambda account: account.id != here)
-    return other_cards.settings_card(asked.look, asked.signed, own, may_leave=may_leave)
+    return other_cards.settings_card(asked.look, asked.signed, own, address, may_leave=may_leave)
 
 
 def own_accounts(asked: Asked, known: list[Account]) -> list[Account]:
@@ -162,6 +168,13 @@ def ask_create(asked: Asked) -> Answer:
     return clicked({"pushCard": shown})
 
 
+def smart_bcc(asked: Asked) -> Answer:
+    """Show where mail for the linked item may be sent. Raises NotFound, Conflict (not_linked, smart_bcc_off)."""
+    with asked.reading() as connection:
+        found = beside.addresses(asked.installation, connection, asked.signed.member, asked.conversation)
+    return clicked({"pushCard": conversation_cards.addresses_card(asked.look, found)})
+
+
 # --- what a button names ---
 
 
@@ -193,4 +206,5 @@ def _card(asked: Asked, found: Beside) -> Card:
     if found.told is None:
         raise NotFound
     made_choice = asked.choice(found.told.seen.conversation.public_id)
-    return conversation_cards.conversation_card(asked.look, found.told, found, made_choice)
+    takes_mail = is_offered(asked.installation)
+    return conversation_cards.conversation_card(asked.look, found.told, found, made_choice, takes_mail=takes_mail)

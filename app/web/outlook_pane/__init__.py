@@ -34,6 +34,7 @@ QUESTIONS: Mapping[str, Callable[[Asked], Response]] = {
     "ask_move": reading.ask_move,
     "ask_create": reading.ask_create,
     "items": reading.items,
+    "smart_bcc": reading.smart_bcc,
 }
 CHOICES: Mapping[str, Callable[[Asked], Response]] = {
     "link": choices.link,

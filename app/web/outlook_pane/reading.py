@@ -9,6 +9,7 @@ from app.acting import see_one
 from app.beside import Beside, OpenItem
 from app.errors import Conflict, NotFound
 from app.linking.text import one_line
+from app.smart_bcc import is_offered
 from app.store import addons as rows
 from app.store import mirror
 from app.web.member_page import LONGEST_QUERY, member_page
@@ -101,6 +102,17 @@ def ask_create(asked: Asked) -> Response:
     )
 
 
+def smart_bcc(asked: Asked) -> Response:
+    """Show where copies of mail may be sent, for the item of the conversation that the form names, else for any.
+
+    Raises NotFound, Conflict (not_linked, smart_bcc_off).
+    """
+    of_item = asked.conversation if field("c") else ""
+    with asked.reading() as connection:
+        found = beside.addresses(asked.installation, connection, asked.signed.member, of_item)
+    return part(asked, "outlook_smart_bcc.html", addresses=found, of_item=of_item)
+
+
 def items(asked: Asked) -> Response:
     """Show what the selected messages could be linked to together. Raises NotFound when none is known."""
     named = [each[:1_000] for each in request.form.getlist("message")[:MOST_SELECTED]]
@@ -136,4 +148,10 @@ def _may_leave(asked: Asked) -> bool:
 
 def part(asked: Asked, template: str, **given: object) -> Response:
     """Render a part of the pane; its links lead to pages of the public address, whatever address the pane has."""
-    return member_page(template, told=None, base=asked.installation.settings.public_base_url, **given)
+    return member_page(
+        template,
+        told=None,
+        base=asked.installation.settings.public_base_url,
+        takes_mail=is_offered(asked.installation),
+        **given,
+    )

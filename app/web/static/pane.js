@@ -17,6 +17,7 @@
   let endsAt = 0;
   let renewing = null;
   const issue = new WeakMap(); // form -> how to send it once more
+  const asker = new WeakMap(); // question -> the form that it answers
 
   // --- what is shown without asking the server ---
 
@@ -114,6 +115,8 @@
 
   // Not `autofocus`: browsers do not let a frame of another address take the focus by itself.
   document.addEventListener("htmx:afterSwap", (event) => {
+    byId("status").replaceChildren();
+    asker.set(event.detail.target, event.detail.requestConfig.elt);
     event.detail.target.querySelector("[data-focus]")?.focus();
   });
 
@@ -149,7 +152,7 @@
     if (pressed.matches("[data-close]")) {
       const ask = pressed.closest(".ask");
       ask.replaceChildren();
-      ask.previousElementSibling.querySelector("button")?.focus();
+      asker.get(ask)?.querySelector("button")?.focus();
     } else {
       show("loading");
       withBearer(() => look(true), true);
