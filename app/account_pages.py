@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from app.accounts import LITE_PLAN, current_team
 from app.deciding import policy_of
 from app.doctor import STATES, account_findings
+from app.errors import NotFound
 from app.installation import Installation
 from app.model import Member
 from app.ports import MailConnector, SharedMailConnector
 from app.store import teams
-from app.store.account_health import AccountHealth, health_of_accounts
-from app.store.accounts import is_retired
+from app.store.account_health import AccountHealth, FirstReading, first_readings, health_of_accounts
+from app.store.accounts import WORKING_STATES, is_retired
 
 HISTORY_DAYS = (0, 7, 30, 90, 365)
 
@@ -40,6 +41,12 @@ class ShownAccount:
 
     health: AccountHealth
     troubles: tuple[str, ...]
+    reading: FirstReading | None  # of its earlier mail; None when there is none to read, or it was read
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether its earlier mail is being read, so that what is shown changes by itself."""
+        return self.reading is not None and self.health.account.state in WORKING_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,16 @@ def of_team(installation: Installation, connection: sa.Connection) -> TeamAccoun
     )
 
 
+def health_of(installation: Installation, connection: sa.Connection, member: Member, public_id: str) -> ShownAccount:
+    """Return how an account is doing that one of the pages shows this member. Raises NotFound for every other."""
+    for shown in _shown(installation, connection):
+        account = shown.health.account
+        is_of = member.id in {account.owner_id, *account.collaborator_ids}
+        if account.public_id == public_id and (is_of or member.role == "admin"):
+            return shown
+    raise NotFound
+
+
 def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
     """Say where mailboxes can be connected, by name; not where there is nothing to consent to."""
     return tuple(
@@ -108,12 +125,14 @@ def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
 
 def _shown(installation: Installation, connection: sa.Connection) -> list[ShownAccount]:
     now, poll_quiet_s = installation.clock.now(), installation.settings.poll_quiet_s
+    readings = first_readings(connection)
     return [
         ShownAccount(
             health,
             tuple(
                 finding.code for finding in account_findings(health, now, poll_quiet_s) if finding.code not in STATES
             ),
+            readings.get(health.account.id),
         )
         for health in health_of_accounts(connection)
         if not is_retired(health.account)

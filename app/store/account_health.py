@@ -31,6 +31,17 @@ class AccountHealth:
     pending: int
     oldest_pending_at: datetime | None
     parked: int
+    first_read_at: datetime | None  # when the mail since history_from was read, and how many messages it was
+    first_read_messages: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstReading:
+    """How far the reading of a mailbox's earlier mail has come."""
+
+    found: int  # messages, so far
+    done: int  # of these: stored, left out, or parked
+    earliest_at: datetime | None  # of what is stored
 
 
 def health_of_accounts(connection: sa.Connection) -> list[AccountHealth]:
@@ -40,7 +51,7 @@ def health_of_accounts(connection: sa.Connection) -> list[AccountHealth]:
             """
             SELECT a.id, a.state, a.state_reason, a.state_since, a.paused, a.history_from, a.subscription_expires_at,
                    a.throttled_until, h.pushed_at AS last_push_at, a.last_sync_at, a.last_audit_at, a.last_error,
-                   a.failures,
+                   a.failures, a.first_read_at, a.first_read_messages,
                    count(d.*) FILTER (WHERE d.state = 'pending') AS pending,
                    min(d.discovered_at) FILTER (WHERE d.state = 'pending') AS oldest_pending_at,
                    count(d.*) FILTER (WHERE d.state = 'parked') AS parked
@@ -60,3 +71,23 @@ def health_of_accounts(connection: sa.Connection) -> list[AccountHealth]:
         )
         for row in rows
     ]
+
+
+def first_readings(connection: sa.Connection) -> dict[int, FirstReading]:
+    """Return how far the team's accounts have come whose earlier mail is wanted and was never read to its end."""
+    rows = connection.execute(
+        sa.text(
+            """
+            SELECT a.id, d.found, d.done, c.earliest_at FROM account a
+            CROSS JOIN LATERAL (
+              SELECT count(*) AS found, count(*) FILTER (WHERE state <> 'pending') AS done
+              FROM discovered_message WHERE team_id = a.team_id AND account_id = a.id
+            ) d
+            CROSS JOIN LATERAL (
+              SELECT min(at) AS earliest_at FROM message_copy WHERE team_id = a.team_id AND account_id = a.id
+            ) c
+            WHERE a.history_from IS NOT NULL AND a.last_sync_at IS NULL
+            """
+        )
+    )
+    return {row.id: FirstReading(row.found, row.done, row.earliest_at) for row in rows}

@@ -268,11 +268,21 @@ def set_state(
 
 
 def synced(connection: sa.Connection, account_id: int, now: datetime) -> None:
-    """Record that a mailbox was read to its end: it is live, and its earlier failures are over."""
+    """Record that a mailbox was read to its end: it is live, and its earlier failures are over.
+
+    The first time, of one whose earlier mail was wanted, what that came to is kept.
+    """
     was_live = connection.execute(
         sa.text(
             """
-            UPDATE account SET last_sync_at = :now, last_error = NULL, failures = 0 WHERE id = :id
+            UPDATE account SET last_sync_at = :now, last_error = NULL, failures = 0,
+              first_read_at = CASE WHEN last_sync_at IS NULL AND history_from IS NOT NULL THEN :now
+                                   ELSE first_read_at END,
+              first_read_messages = CASE WHEN last_sync_at IS NULL AND history_from IS NOT NULL THEN
+                  (SELECT count(*) FROM discovered_message d
+                   WHERE d.team_id = account.team_id AND d.account_id = account.id AND d.state = 'stored')
+                ELSE first_read_messages END
+            WHERE id = :id
             RETURNING state = 'live' AND state_reason = '' AND throttled_until IS NULL
             """
         ),

@@ -17,7 +17,7 @@ from app.errors import InvalidRequest
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.web.consent import Consent
-from app.web.member_page import uuid_of
+from app.web.member_page import member_page, uuid_of
 from app.web.settings_frame import administrators_only, settings_page
 from app.web.signed_in import Browser, who
 
@@ -42,6 +42,13 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     @administrators_only
     def show_team() -> Response:
         return _team_page()
+
+    @pages.get(f"{OWN}/<uuid:account>/health")
+    @browser.members_only
+    def show_health(account: UUID) -> Response:
+        with database.for_team(who().team.id) as connection:
+            shown = account_pages.health_of(installation, connection, who().member, str(account))
+        return member_page("account_health.html", account=shown)
 
     @pages.post(f"{OWN}/connect")
     @browser.members_only

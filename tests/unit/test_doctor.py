@@ -44,6 +44,8 @@ HEALTHY = AccountHealth(
     pending=0,
     oldest_pending_at=None,
     parked=0,
+    first_read_at=None,
+    first_read_messages=None,
 )
 
 

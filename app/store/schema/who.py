@@ -89,6 +89,8 @@ account = sa.Table(
     sa.Column("throttled_until", Time),
     sa.Column("last_sync_at", Time),
     sa.Column("last_audit_at", Time),
+    sa.Column("first_read_at", Time),  # when the mail since history_from was read
+    sa.Column("first_read_messages", sa.Integer),  # how many messages that were
     sa.Column("last_error", Text),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Time, nullable=False, server_default=NOW),

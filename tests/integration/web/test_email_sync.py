@@ -186,6 +186,39 @@ def test_a_member_sees_health_and_settings_of_its_own_and_shared_accounts(
     assert ADA not in page
 
 
+def test_earlier_mail_shows_how_far_it_is_read_and_what_that_came_to(
+    office: Office, browse: Callable[[str], Page], clock: StoppedClock
+) -> None:
+    account, since = office.accounts[ADA], clock.now() - timedelta(days=30)
+    office.rows("UPDATE account SET history_from = :at, state = 'backfilling' WHERE id = :id RETURNING id",
+                at=since, id=account.id)  # fmt: skip
+    office.mail("m1", BEA, ADA)
+    for number, state in enumerate(("stored", "filtered", "pending", "pending", "pending")):
+        office.rows(
+            "INSERT INTO discovered_message (team_id, account_id, provider_id, state)"
+            " VALUES (:team, :account, :id, :state) RETURNING state",
+            team=office.team_id, account=account.id, id=f"d{number}", state=state,
+        )  # fmt: skip
+    part = f"{path_of(office, ADA)}/health"
+    for page in (browse(ADA).get(OWN), browse(ADA).get(part), browse(DAN).get(TEAM), browse(DAN).get(part)):
+        assert 'max="5" value="2"' in page
+        assert "Messages found so far: 5; dealt with: 2. It is read back to 31 Jan 2026, 08:00. The earliest" in page
+        assert f'hx-get="{part}" hx-trigger="every 3s"' in page
+    assert [browse(each).status(part) for each in (CAN, EVE)] == [404, 404]
+    with office.database.for_team(office.team_id) as connection:
+        accounts.set_state(connection, account.id, "reauth_required", clock.now())
+    assert "hx-get" not in browse(ADA).get(part)
+    with office.database.for_team(office.team_id) as connection:
+        accounts.synced(connection, account.id, clock.now())
+    for _ in range(2):  # what is read later is not counted
+        page = browse(ADA).get(OWN)
+        assert "The mail since 31 Jan 2026, 08:00 was read by 2 Mar 2026, 08:00; messages: 1." in page
+        assert "<progress" not in page
+        office.rows("UPDATE discovered_message SET state = 'stored' RETURNING state")
+        with office.database.for_team(office.team_id) as connection:
+            accounts.synced(connection, account.id, clock.now() + timedelta(hours=1))
+
+
 def test_visibility_is_the_owners_and_notes_follow(office: Office, browse: Callable[[str], Page]) -> None:
     conversation = office.mail("m1", BEA, ADA)
     wanted = office.wanted(conversation)["deal/d1"]
