@@ -126,6 +126,7 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     scheduled("* * * * *", notices.examine_accounts)
     scheduled("* * * * *", notices.send_letters)
     scheduled("*/10 * * * *", notices.owe_digests)
+    scheduled("*/10 * * * *", notices.owe_held_letters)
     scheduled("* * * * *", poll_quiet)
     scheduled("* * * * *", write_due)
     scheduled("* * * * *", work_due)
@@ -162,6 +163,10 @@ def add_tasks_of_notices(app: procrastinate.App, installation: Installation) -> 
     @app.task(name="owe_digest", retry=RETRY)
     def owe_digest(team_id: int, member_id: int) -> None:
         notices.owe_digest(installation, team_id, member_id)
+
+    @app.task(name="owe_held", retry=RETRY)
+    def owe_held(team_id: int, member_id: int) -> None:
+        notices.owe_held(installation, team_id, member_id)
 
 
 # --- one account ---

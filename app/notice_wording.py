@@ -39,6 +39,30 @@ You asked for this letter once a day. To stop it:
 {stop}
 """,
     "digest_more": "and {n} more",
+    "webhook_off_subject": "The webhook at {host} was turned off",
+    "webhook_off_text": """Hello {name},
+
+the webhook of {team} at {host} has been off since {at}. {what}
+
+It is told nothing until an administrator turns it on again. Its address and its last deliveries:
+{url}
+
+You get no other letter about this.
+""",
+    "webhook_off_gone": "It answered that it is gone.",
+    "webhook_off_unreachable": "Nothing got through for a day.",
+    "webhook_off_no_administrator": "The administrator it acted for is none any more.",
+    "mail_held_subject": "Mail that you sent to Smart BCC is held back",
+    "mail_held_text": """Hello {name},
+
+threadlink could not tell whether mail to your Smart BCC address of {team} is yours.
+Messages that wait: {n}.
+
+They are neither read nor linked until you say what they are:
+{url}
+
+You get this letter once a day at most, and only when more is held back.
+""",
     "no_subject": "(no subject)",
     "notice_degraded": "The mail provider does not answer. Reading goes on by itself as soon as it does.",
     "notice_throttled": "The mail provider asked threadlink to slow down. Reading goes on by itself.",
@@ -85,6 +109,30 @@ Bu e-postayı günde bir kez istediniz. Durdurmak için:
 {stop}
 """,
     "digest_more": "ve {n} konuşma daha",
+    "webhook_off_subject": "{host} adresindeki webhook kapatıldı",
+    "webhook_off_text": """Merhaba {name},
+
+{team} ekibinin {host} adresindeki webhook'u kapalı. Kapanma zamanı: {at}. {what}
+
+Bir yönetici yeniden açana kadar hiçbir şey bildirilmez. Adresi ve son gönderimleri:
+{url}
+
+Bu konuda başka e-posta gönderilmez.
+""",
+    "webhook_off_gone": "Artık var olmadığını bildirdi.",
+    "webhook_off_unreachable": "Bir gün boyunca ulaşılamadı.",
+    "webhook_off_no_administrator": "Adına çalıştığı kişi artık yönetici değil.",
+    "mail_held_subject": "Smart Bcc'ye gönderdiğiniz e-postalar bekletiliyor",
+    "mail_held_text": """Merhaba {name},
+
+threadlink, {team} ekibindeki Smart Bcc adresinize gelen e-postaların sizden olup olmadığını anlayamadı.
+Bekleyen mesaj: {n}.
+
+Ne olduklarını söyleyene kadar okunmaz ve bağlanmazlar:
+{url}
+
+Bu e-posta günde en çok bir kez, yalnızca yenileri bekletilince gönderilir.
+""",
     "no_subject": "(konu yok)",
     "notice_degraded": "E-posta sağlayıcısı yanıt vermiyor. Yanıt verince okuma kendiliğinden sürer.",
     "notice_throttled": "E-posta sağlayıcısı yavaşlamamızı istedi. Okuma kendiliğinden sürer.",

@@ -1,4 +1,5 @@
-"""Notices to members: an account in trouble, once, its recovery, once, and a daily digest of what waits for a choice.
+"""Notices to members: an account in trouble, once, its recovery, once; a webhook that was turned off, once; mail that
+is held back, once a day at most; and a daily digest of what waits for a choice.
 
 What is found and who is told are rows (`account_notice`, `letter`), written in one transaction; the letters are sent by
 jobs of their own, each until the SMTP server took it or a day has passed. A notice stands as a banner on every page of
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from babel.dates import format_datetime
 
-from app import outgoing_mail, review
+from app import outgoing_mail, outgoing_webhooks, review
 from app.accounts import current_team
 from app.doctor import account_findings
 from app.errors import ApplicationMisconfigured, ProviderError, TransientError
@@ -24,6 +25,7 @@ from app.notice_wording import words
 from app.outgoing_mail import Letter
 from app.store import accounts, lookups, queue, teams
 from app.store import notices as rows
+from app.store import smart_bcc as mail_rows
 from app.store.account_health import AccountHealth, health_of_accounts
 from app.store.notices import Notice, Owed
 from app.store.teams import Team
@@ -36,6 +38,7 @@ GIVE_UP_AFTER = timedelta(days=1)
 TRY_AGAIN = timedelta(minutes=5)
 MORNING, NOON = 7, 12  # hours of the member's day in which a digest is sent
 SHOWN_IN_DIGEST = 10
+HELD_TOLD_EVERY = timedelta(days=1)
 SCHEDULE_LIMIT = 10_000  # rows a schedule looks at in one run; the next run takes the rest
 
 
@@ -144,6 +147,16 @@ def owe_digest(installation: Installation, team_id: int, member_id: int) -> None
         rows.owe(connection, team_id, [(member_id, "digest", today, None)], now)
 
 
+# --- mail that is held back ---
+
+
+def owe_held(installation: Installation, team_id: int, member_id: int) -> None:
+    """Owe a member the letter that mail to Smart BCC is held back, once a day."""
+    now = installation.clock.now()
+    with installation.database.for_team(team_id) as connection:
+        rows.owe(connection, team_id, [(member_id, "mail_held", now.date().isoformat(), None)], now)
+
+
 # --- sending ---
 
 
@@ -179,6 +192,10 @@ def _written(installation: Installation, connection: sa.Connection, owed: Owed) 
         return None
     if owed.kind == "digest":
         return _digest(installation, connection, team, member, owed)
+    if owed.kind == "webhook_off":
+        return _webhook_off(installation, connection, team, member, owed)
+    if owed.kind == "mail_held":
+        return _mail_held(installation, connection, team, member, owed)
     account = accounts.account_by_id(connection, owed.account_id) if owed.account_id is not None else None
     if account is None or not is_told(member, account):
         return None
@@ -220,6 +237,39 @@ def _digest(
     }
     subject = text["digest_subject_one" if len(choices) == 1 else "digest_subject"]
     return _letter(installation, member, team, owed, subject, text["digest_text"], said)
+
+
+def _webhook_off(
+    installation: Installation, connection: sa.Connection, team: Team, member: Member, owed: Owed
+) -> Letter | None:
+    named = owed.about.partition(" ")[0]
+    off = outgoing_webhooks.turned_off(connection, member)
+    webhook = next((each for each in off if each.public_id == named), None)
+    if webhook is None:
+        return None
+    text = words(_locale(team, member))
+    said = {
+        "name": member.name,
+        "team": team.name,
+        "host": webhook.host,
+        "at": _time(webhook.state_since, team, member),
+        "what": text[f"webhook_off_{webhook.state_reason}"],
+        "url": f"{installation.settings.public_base_url}/settings/webhooks/{webhook.public_id}",
+    }
+    return _letter(installation, member, team, owed, text["webhook_off_subject"], text["webhook_off_text"], said)
+
+
+def _mail_held(
+    installation: Installation, connection: sa.Connection, team: Team, member: Member, owed: Owed
+) -> Letter | None:
+    account = accounts.account_of_owner(connection, accounts.SMART_BCC, member.id)
+    n = mail_rows.held_counts(connection).get(account.address, 0) if account is not None else 0
+    if not n:
+        return None
+    text = words(_locale(team, member))
+    url = f"{installation.settings.public_base_url}/preferences/smart-bcc"
+    said = {"name": member.name, "team": team.name, "n": str(n), "url": url}
+    return _letter(installation, member, team, owed, text["mail_held_subject"], text["mail_held_text"], said)
 
 
 def _letter(
@@ -273,3 +323,14 @@ def owe_digests(installation: Installation) -> None:
             if is_digest_due(now, each.time_zone, each.last)
         ]
         queue.defer(connection, "owe_digest", jobs)
+
+
+def owe_held_letters(installation: Installation) -> None:
+    """Enqueue the letter to each member with mail that was held back since the last one, a day ago or more."""
+    if not outgoing_mail.is_set_up(installation.settings):
+        return
+    since = installation.clock.now() - HELD_TOLD_EVERY
+    with installation.database.without_team() as connection:
+        due = lookups.held_to_tell(connection, since, SCHEDULE_LIMIT)
+        jobs = [({"team_id": team_id, "member_id": each}, f"held:{each}") for team_id, each in due]
+        queue.defer(connection, "owe_held", jobs)

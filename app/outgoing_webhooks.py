@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 import structlog
 
+from app import outgoing_mail
 from app.accounts import audit
 from app.acting import Acting, Seen, see
 from app.errors import Conflict, NotAllowed, NotFound, Rejected, SettingsError, Unavailable
@@ -31,7 +32,7 @@ from app.installation import Installation
 from app.linking.reasons import utc
 from app.model import ItemRef, Member
 from app.ports import WebhookAnswer, WebhookSender
-from app.store import mirror, queue, teams
+from app.store import mirror, notices, queue, teams
 from app.store import outgoing_webhooks as rows
 from app.store.outgoing_webhooks import KINDS, NEEDS_REVIEW, TEST, Delivery, Webhook
 
@@ -157,7 +158,7 @@ def last_deliveries(connection: sa.Connection, member: Member, public_id: str) -
 def findings(connection: sa.Connection, now: datetime) -> Iterator[tuple[str, str, str]]:
     """Yield (about, code, what to do) for each of the team's webhooks that is told nothing."""
     for webhook in rows.webhooks(connection):
-        about = f"webhook {urlsplit(webhook.url).hostname}"
+        about = f"webhook {webhook.host}"
         if webhook.state == "disabled":
             yield about, f"webhook_{webhook.state_reason}", OFF[webhook.state_reason]
         elif webhook.failures > 1 and now - (webhook.delivered_at or webhook.state_since) > FAILING_AFTER:
@@ -183,7 +184,7 @@ def deliver(installation: Installation, team_id: int, webhook_id: int) -> None:
         rows.forget(connection, webhook_id, now - KEPT_FOR)
         reader = teams.member_by_id(connection, webhook.member_id)
         if reader is None or reader.role != "admin":
-            rows.disable(connection, webhook_id, "no_administrator", now)
+            _turn_off(installation, connection, webhook, "no_administrator", now)
             return
         due = rows.due(connection, webhook_id, now, AT_ONCE)
         told = _tellable(connection, reader, due)
@@ -238,14 +239,20 @@ def _deliver_one(installation: Installation, webhook: Webhook, told: _Told) -> b
         log.warning("webhook_failed", webhook=webhook.id, answer=word, attempts=delivery.attempts + 1)
         if answer.status == 410:
             rows.settle(connection, delivery.id, "failed", word, now)
-            rows.disable(connection, webhook.id, "gone", now)
+            _turn_off(installation, connection, webhook, "gone", now)
             return False
-        _failed(connection, current, delivery, word, answer.retry_after_s or 0.0, now)
+        _failed(installation, connection, current, delivery, word, answer.retry_after_s or 0.0, now)
     return False
 
 
 def _failed(
-    connection: sa.Connection, webhook: Webhook, delivery: Delivery, word: str, asked_s: float, now: datetime
+    installation: Installation,
+    connection: sa.Connection,
+    webhook: Webhook,
+    delivery: Delivery,
+    word: str,
+    asked_s: float,
+    now: datetime,
 ) -> None:
     if delivery.attempts < len(WAITS_S):
         wait_s = max(asked_s, WAITS_S[delivery.attempts] * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
@@ -253,11 +260,29 @@ def _failed(
     else:
         rows.settle(connection, delivery.id, "failed", word, now)
         if now - (webhook.delivered_at or webhook.state_since) >= GIVEN_UP_AFTER:
-            rows.disable(connection, webhook.id, "unreachable", now)
+            _turn_off(installation, connection, webhook, "unreachable", now)
             return
     growing = min(30.0 * 2 ** min(webhook.failures, 10), LONGEST_REST_S)
     rest_s = max(asked_s, growing * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
     rows.rest(connection, webhook.id, now + timedelta(seconds=rest_s))
+
+
+def _turn_off(
+    installation: Installation, connection: sa.Connection, webhook: Webhook, reason: str, now: datetime
+) -> None:
+    """Turn a webhook off, and owe the administrators the letter that says so."""
+    rows.disable(connection, webhook.id, reason, now)
+    if outgoing_mail.is_set_up(installation.settings):
+        about = f"{webhook.public_id} {now.isoformat()}"
+        told = [member.id for member in teams.members(connection) if member.role == "admin"]
+        notices.owe(connection, webhook.team_id, [(each, "webhook_off", about, None) for each in told], now)
+
+
+def turned_off(connection: sa.Connection, member: Member) -> list[Webhook]:
+    """Return the team's webhooks that are turned off, for an administrator; for anybody else none, without a query."""
+    if member.role != "admin":
+        return []
+    return [webhook for webhook in rows.webhooks(connection) if webhook.state == "disabled"]
 
 
 def headers(secrets_now: Sequence[str], message_id: str, at: datetime, body: bytes) -> dict[str, str]:

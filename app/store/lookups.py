@@ -194,6 +194,15 @@ def digest_readers(connection: sa.Connection) -> list[DigestReader]:
     return [DigestReader(*row) for row in connection.execute(sa.text("SELECT * FROM threadlink_digest_readers()"))]
 
 
+def held_to_tell(connection: sa.Connection, since: datetime, limit: int) -> list[tuple[int, int]]:
+    """Return (team, member) with mail held back since the last letter that said so, none of those being since then."""
+    rows = connection.execute(
+        sa.text("SELECT team_id, member_id FROM threadlink_held_to_tell(:since, :limit)"),
+        {"since": since, "limit": limit},
+    )
+    return [(row.team_id, row.member_id) for row in rows]
+
+
 def purge_bodies(connection: sa.Connection, now: datetime, limit: int) -> int:
     """Erase at most `limit` message texts whose retention is over; return how many it were."""
     return int(_value(connection, "threadlink_purge_bodies(:now, :limit)", now=now, limit=limit))

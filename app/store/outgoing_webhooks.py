@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -39,6 +40,11 @@ class Webhook:
     rest_until: datetime | None
     delivered_at: datetime | None
     created_at: datetime
+
+    @property
+    def host(self) -> str:
+        """What people know it by: the rest of its address may be a secret."""
+        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from babel.dates import format_datetime, format_skeleton
 from flask import Response, g, request
 
-from app import notices
+from app import notices, outgoing_webhooks
 from app.linking.reasons import REASONS, day, kind_word, sentence
 from app.signing_in import SignedIn
 from app.store import smart_bcc
@@ -37,15 +37,15 @@ def member_page(template: str, **shown: object) -> Response:
     shown.setdefault("told", _told(signed))
     shown.setdefault("here", _here())
     with g.database.for_team(signed.team.id) as connection:
-        troubles, is_mail_held = (
-            notices.banner(connection, signed.member),
-            smart_bcc.is_held(connection, signed.member.id),
-        )
+        troubles = notices.banner(connection, signed.member)
+        webhooks_off = outgoing_webhooks.turned_off(connection, signed.member)
+        is_mail_held = smart_bcc.is_held(connection, signed.member.id)
     return page_of(
         template,
         signed.locale,
         signed=signed,
         troubles=troubles,
+        webhooks_off=webhooks_off,
         is_mail_held=is_mail_held,
         query=request.args.get("q", "")[:LONGEST_QUERY],
         sentence=lambda code, **params: sentence(code, params, signed.locale),

@@ -106,6 +106,7 @@ def test_the_schedules_are_those_of_the_design() -> None:
         "examine_accounts": "* * * * *",
         "send_letters": "* * * * *",
         "owe_digests": "*/10 * * * *",
+        "owe_held_letters": "*/10 * * * *",
         "refresh_mirrors": "* * * * *",
         "subscribe_crms": "23 * * * *",
         "renew_subscriptions": "*/10 * * * *",

@@ -107,7 +107,7 @@ letter = sa.Table(
     text("error"),
     sa.PrimaryKeyConstraint("team_id", "id"),
     sa.UniqueConstraint("team_id", "member_id", "kind", "about"),
-    sa.CheckConstraint("kind in ('account_sick','account_well','digest')", name="kind"),
+    sa.CheckConstraint("kind in ('account_sick','account_well','digest','webhook_off','mail_held')", name="kind"),
     points_to("member", "member_id"),
     points_to("account", "account_id"),
     sa.Index("ix_letter_due", "next_at", postgresql_where=sa.text("next_at is not null")),

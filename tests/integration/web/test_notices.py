@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from app import notices
+from app import notices, outgoing_webhooks, smart_bcc
 from app.installation import Installation
 from app.model import Preferences
 from app.settings import Settings
@@ -251,15 +253,86 @@ def test_the_digest_tells_once_a_day_what_the_member_may_see(
     assert len(watch.letters) == 2
 
 
+def test_a_webhook_that_is_turned_off_is_told_of_once_and_stands_above_every_page(
+    office: Office, watch: Watch, browse: Callable[[str], Page]
+) -> None:
+    office.member(EVE)
+    with office.database.for_team(office.team_id) as connection:
+        acting = office.acting(DAN)
+        teams.set_role(connection, office.members[EVE].id, "admin")
+        made, _ = outgoing_webhooks.add(watch.installation, connection, acting, "https://hooks.acme.test/CANARY", ())
+        outgoing_webhooks.send_test(connection, acting, made.public_id)
+        teams.set_role(connection, office.members[DAN].id, "member")
+    choose(office, EVE, locale="tr")
+    for _ in range(2):
+        outgoing_webhooks.deliver(watch.installation, office.team_id, made.id)
+    watch.later(minutes=1)
+    assert watch.letters == [(EVE, "hooks.acme.test adresindeki webhook kapatıldı")]
+    text = watch.server.mails[0][1].get_content()
+    assert "artık yönetici değil" in text
+    assert f"{ORIGIN}/settings/webhooks/{made.public_id}" in text
+    assert "CANARY" not in text
+    eve = browse(EVE)
+    assert "hooks.acme.test adresindeki webhook kapalı; başlangıç: 2 Mar 2026, 08:00." in eve.get("/inbox")
+    assert "hooks.acme.test" not in browse(DAN).get("/inbox")
+    assert eve.post(f"/settings/webhooks/{made.public_id}/enable")["done"] == "webhook_enabled"
+    assert "hooks.acme.test" not in eve.get("/inbox")
+
+
+def test_held_mail_is_told_of_once_a_day_and_only_when_there_is_more(office: Office, watch: Watch) -> None:
+    settings = watch.installation.settings.model_copy(update={"mail_domain": "bcc.test"})
+    installation = watch.installation = replace(watch.installation, settings=settings, secret=b"secret")
+    with office.database.for_team(office.team_id) as connection:
+        account = smart_bcc.account_of(installation, connection, office.members[EVE])
+    numbers = count()
+
+    def hold() -> None:
+        office.rows(
+            "INSERT INTO received_mail (team_id, account_id, provider_id, raw, received_at, held_why, held_subject)"
+            " VALUES (:team, :account, :id, '', :at, 'not_proven', 'CANARY') RETURNING id",
+            team=office.team_id, account=account.id, id=str(next(numbers)), at=watch.clock.now(),
+        )  # fmt: skip
+
+    def told(**by: int) -> list[str]:
+        """Let time pass and the schedule run; return what the letters say waits."""
+        watch.clock.advance(timedelta(**by))
+        before = len(watch.server.mails)
+        for _ in range(2):
+            notices.owe_held_letters(installation)
+            for args in taken_jobs(office, "owe_held"):
+                notices.owe_held(installation, **args)
+            watch.send()
+        assert {tuple(to) for to, _ in watch.server.mails} <= {(EVE,)}
+        texts = [mail.get_content() for _, mail in watch.server.mails[before:]]
+        assert not [text for text in texts if "CANARY" in text or f"{ORIGIN}/preferences/smart-bcc" not in text]
+        return [re.findall(r"Messages that wait: (\d+)", text)[0] for text in texts]
+
+    assert told(minutes=10) == []
+    hold()
+    assert told(minutes=10) == ["1"]
+    hold()
+    assert told(hours=23) == []
+    assert told(hours=1) == ["2"]
+    assert told(days=3) == []
+    hold()
+    office.rows("UPDATE received_mail SET released_by = :eve RETURNING id", eve=office.members[EVE].id)
+    assert told(days=1) == []
+
+
+def taken_jobs(office: Office, task: str) -> list[dict[str, Any]]:
+    """Take the jobs of a task out of the queue."""
+    with office.database.without_team() as connection:
+        jobs = connection.execute(
+            sa.text("DELETE FROM procrastinate_jobs WHERE task_name = :task RETURNING args"), {"task": task}
+        ).scalars()
+        return [dict(args) for args in jobs]
+
+
 def due(watch: Watch) -> list[str]:
     """Run the schedule of digests and its jobs; return for whom there was one."""
     notices.owe_digests(watch.installation)
-    database, by_id = watch.office.database, {member.id: email for email, member in watch.office.members.items()}
-    with database.without_team() as connection:
-        jobs = connection.execute(
-            sa.text("DELETE FROM procrastinate_jobs WHERE task_name = 'owe_digest' RETURNING args")
-        ).scalars()
-        found = [dict(args) for args in jobs]
+    by_id = {member.id: email for email, member in watch.office.members.items()}
+    found = taken_jobs(watch.office, "owe_digest")
     for args in found:
         notices.owe_digest(watch.installation, **args)
         notices.owe_digest(watch.installation, **args)
