@@ -9,22 +9,32 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import sqlalchemy as sa
+import structlog
+from babel.dates import format_datetime
 
-from app.accounts import audit
+from app import notice_wording, outgoing_mail
+from app.accounts import audit, current_team
 from app.acting import Acting
-from app.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from app.errors import Conflict, InvalidRequest, NotAllowed, NotFound, ProviderError
+from app.installation import Installation
 from app.linking.addresses import domain_of, normalize
 from app.model import Member, MemberRole
 from app.oidc import Identity
+from app.outgoing_mail import Letter
 from app.store import api_keys, identities, invitations, sessions, teams
+from app.store import audit as audit_rows
 from app.store.identities import BoundIdentity
 from app.store.sessions import hashed
+from app.store.teams import Team
+
+log = structlog.get_logger(__name__)
 
 INVITATION_LASTS = timedelta(days=7)
+MAIL_AGAIN_AFTER = timedelta(days=1)  # to one address, or an administrator could flood a stranger's mailbox
 LONGEST_NAME = 100
 
 
@@ -35,6 +45,9 @@ class Sent:
     token: str
     email: str
     expires_at: datetime
+
+
+Mailed = Literal["sent", "not_taken", "sent_today", "no_server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,36 @@ def invite(connection: sa.Connection, acting: Acting, name: str, email: str, rol
     )
     _audit(connection, acting, "invite_member", {"address": address, "role": role})
     return Sent(token, address, expires_at)
+
+
+def invite_by_mail(
+    installation: Installation, acting: Acting, name: str, email: str, role: MemberRole
+) -> tuple[Sent, Mailed]:
+    """Invite somebody, and send them the link where an SMTP server is set up, once a day to an address.
+
+    Raises what invite() raises; a server that does not take the letter is no error: the link is shown as well.
+    """
+    now, database = acting.now, installation.database
+    with database.for_team(acting.team_id) as connection:
+        sent, team = invite(connection, acting, name, email, role), current_team(connection)
+        was_mailed = audit_rows.was_done_to(connection, "mail_invitation", sent.email, now - MAIL_AGAIN_AFTER)
+    if not outgoing_mail.is_set_up(installation.settings):
+        return sent, "no_server"
+    if was_mailed:
+        return sent, "sent_today"
+    try:
+        outgoing_mail.send(installation.settings, _letter(installation, team, acting.member, name.strip(), sent), now)
+    except ProviderError as error:
+        log.warning("invitation_not_mailed", team=acting.team_id, error=type(error).__name__)
+        return sent, "not_taken"
+    with database.for_team(acting.team_id) as connection:
+        _audit(connection, acting, "mail_invitation", {"address": sent.email})
+    return sent, "sent"
+
+
+def link_of(installation: Installation, sent: Sent) -> str:
+    """Return the page that an invitation opens."""
+    return f"{installation.settings.public_base_url}/invitation/{sent.token}"
 
 
 def revoke_invitation(connection: sa.Connection, acting: Acting, public_id: str) -> None:
@@ -289,6 +332,25 @@ def _entered(name: str, email: str) -> tuple[str, str]:
     if wrong or address is None:
         raise InvalidRequest(wrong)
     return name.strip(), address
+
+
+def _letter(installation: Installation, team: Team, by: Member, name: str, sent: Sent) -> Letter:
+    text = notice_wording.words(team.locale)
+    said = {
+        "name": name,
+        "by": by.name,
+        "team": team.name,
+        "until": format_datetime(sent.expires_at, "d MMM y, HH:mm z", tzinfo=UTC, locale=team.locale),
+        "url": link_of(installation, sent),
+    }
+    return Letter(
+        to_name=name,
+        to_address=sent.email,
+        locale=team.locale,
+        subject=text["invitation_subject"].format(**said),
+        text=text["invitation_text"].format(**said),
+        key=f"invitation {sent.token}",
+    )
 
 
 def _audit(connection: sa.Connection, acting: Acting, action: str, detail: Mapping[str, Any]) -> None:

@@ -63,6 +63,16 @@ They are neither read nor linked until you say what they are:
 
 You get this letter once a day at most, and only when more is held back.
 """,
+    "invitation_subject": "{by} invites you to {team}",
+    "invitation_text": """Hello {name},
+
+{by} invites you to join {team} in threadlink, which puts e-mail conversations on the right deal.
+
+Open this to join. It works once, until {until}:
+{url}
+
+If you did not expect this, do nothing.
+""",
     "no_subject": "(no subject)",
     "notice_degraded": "The mail provider does not answer. Reading goes on by itself as soon as it does.",
     "notice_throttled": "The mail provider asked threadlink to slow down. Reading goes on by itself.",
@@ -132,6 +142,16 @@ Ne olduklarını söyleyene kadar okunmaz ve bağlanmazlar:
 {url}
 
 Bu e-posta günde en çok bir kez, yalnızca yenileri bekletilince gönderilir.
+""",
+    "invitation_subject": "{by} sizi davet ediyor: {team}",
+    "invitation_text": """Merhaba {name},
+
+{by} sizi threadlink'te {team} ekibine davet ediyor. threadlink, e-posta konuşmalarını doğru fırsata bağlar.
+
+Katılmak için açın. Bir kez çalışır, {until} tarihine kadar geçerlidir:
+{url}
+
+Böyle bir davet beklemiyorsanız bir şey yapmanız gerekmez.
 """,
     "no_subject": "(konu yok)",
     "notice_degraded": "E-posta sağlayıcısı yanıt vermiyor. Yanıt verince okuma kendiliğinden sürer.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from app import members as rules
@@ -10,6 +12,13 @@ from app.cli.choosing import acting_as, as_member, member_of, person, team_of, t
 from app.cli.frame import ANSWER_IS_NO, Answer, Group, opened, table
 from app.model import MemberRole
 from app.store import teams as team_rows
+
+_MAILED: Mapping[rules.Mailed, str] = {
+    "sent": "Sent to {address}",
+    "not_taken": "The mail server did not take the letter. Send this to {address}",
+    "sent_today": "A letter went there within the last day. Send this to {address}",
+    "no_server": "Send this to {address}",
+}
 
 
 @click.group(cls=Group)
@@ -57,11 +66,12 @@ def invite(who: str, admin: bool, member: str | None, team: str | None) -> Answe
         team_id = team_of(installation, team)
         with installation.database.for_team(team_id) as connection:
             acting = Acting(team_id, member_of(connection, member), installation.clock.now())
-            sent = rules.invite(connection, acting, name, email, _role(admin))
-        url = f"{installation.settings.public_base_url}/invitation/{sent.token}"
-    document = {"url": url, "expires_at": sent.expires_at.isoformat(), "email": sent.email}
+        sent, mailed = rules.invite_by_mail(installation, acting, name, email, _role(admin))
+        url = rules.link_of(installation, sent)
+    document = {"url": url, "expires_at": sent.expires_at.isoformat(), "email": sent.email, "mailed": mailed}
     return Answer(
-        document, [f"Send this to {sent.email}; it works once, until {sent.expires_at:%Y-%m-%d}:", f"  {url}"]
+        document,
+        [f"{_MAILED[mailed].format(address=sent.email)}; it works once, until {sent.expires_at:%Y-%m-%d}:", f"  {url}"],
     )
 
 

@@ -54,3 +54,15 @@ def members(connection: sa.Connection) -> dict[int, Known]:
     """Return everybody who is or was a member, by id."""
     rows = connection.execute(sa.text("SELECT id, public_id, name, email FROM member ORDER BY name, id"))
     return {row.id: Known(str(row.public_id), row.name, row.email) for row in rows}
+
+
+def was_done_to(connection: sa.Connection, action: str, address: str, since: datetime) -> bool:
+    """Say whether something was done to an address since then."""
+    found = connection.execute(
+        sa.text(
+            "SELECT EXISTS (SELECT FROM audit"
+            " WHERE action = :action AND detail ->> 'address' = :address AND at > :since)"
+        ),
+        {"action": action, "address": address, "since": since},
+    )
+    return bool(found.scalar())

@@ -31,8 +31,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             work(connection, acting())
         return redirect(f"/settings/members?done={done}", 303)
 
-    def page(connection: sa.Connection, sent: Sent | None = None) -> Response:
-        base = installation.settings.public_base_url
+    def page(connection: sa.Connection, sent: Sent | None = None, mailed: str = "") -> Response:
         return settings_page(
             "team_members.html",
             known=teams.members(connection),
@@ -40,7 +39,8 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             invited=invitations.standing(connection, installation.clock.now()),
             organizations=members.organizations(connection, who().member),
             sent=sent,
-            link=f"{base}/invitation/{sent.token}" if sent else "",
+            link=members.link_of(installation, sent) if sent else "",
+            mailed=mailed,
         )
 
     @pages.get("/settings/members")
@@ -56,8 +56,9 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     def invite() -> Response:
         """Answer with the page itself: an invitation's link must stand in no address but its own."""
         name, email = request.form.get("name", ""), request.form.get("email", "")
+        sent, mailed = members.invite_by_mail(installation, acting(), name, email, _role())
         with installation.database.for_team(who().team.id) as connection:
-            return page(connection, members.invite(connection, acting(), name, email, _role()))
+            return page(connection, sent, mailed)
 
     @pages.post("/settings/members/invitations/<uuid:invitation>/revoke")
     @browser.members_only

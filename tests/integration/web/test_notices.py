@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
-from app import notices, outgoing_webhooks, smart_bcc
+from app import notices, outgoing_webhooks, signing_in, smart_bcc
 from app.installation import Installation
 from app.model import Preferences
 from app.settings import Settings
 from app.store import accounts, teams
 from app.store.database import Database
+from app.web.application import application
 from tests.integration.building import ADA, BEA, CAN, DAN, EVE, TOM, Office
 from tests.integration.test_outgoing_mail import Taken, serve
 from tests.integration.web.conftest import ORIGIN, StoppedClock
@@ -317,6 +320,40 @@ def test_held_mail_is_told_of_once_a_day_and_only_when_there_is_more(office: Off
     hold()
     office.rows("UPDATE received_mail SET released_by = :eve RETURNING id", eve=office.members[EVE].id)
     assert told(days=1) == []
+
+
+def test_an_invitation_is_mailed_once_a_day_and_the_page_says_whether_it_was(
+    office: Office, watch: Watch, app: Flask
+) -> None:
+    served = application(watch.installation)
+    served.test_client_class = app.test_client_class
+    dan = served.test_client()
+    link = signing_in.invite(watch.installation, office.team_id, office.members[DAN])
+    dan.post(urlsplit(link.url).path, headers={"Origin": ORIGIN})
+
+    def invite(address: str) -> tuple[str, str]:
+        form = {"name": "Nina", "email": address}
+        page = dan.post("/settings/members/invite", data=form, headers={"Origin": ORIGIN}).get_data(as_text=True)
+        (shown,) = re.findall(rf'value="({ORIGIN}/invitation/[^"]+)"', page)
+        return page, shown
+
+    page, shown = invite("nina@else.test")
+    assert "The link was sent to nina@else.test." in page
+    ((to, mail),) = watch.server.mails
+    assert (to, str(mail["Subject"])) == (["nina@else.test"], "Dan invites you to Northwind")
+    assert shown in mail.get_content()
+    assert "until 9 Mar 2026, 08:00 UTC" in mail.get_content()
+    page, again = invite("nina@else.test")
+    assert again != shown
+    assert "A letter went to nina@else.test within the last day" in page
+    watch.server.refusal = "550 no"
+    assert "did not take the letter to olga@else.test" in invite("olga@else.test")[0]
+    watch.server.refusal = ""
+    assert "The link was sent to olga@else.test." in invite("olga@else.test")[0]
+    watch.clock.advance(timedelta(days=1, minutes=1))
+    assert "The link was sent to nina@else.test." in invite("nina@else.test")[0]
+    assert len(watch.server.mails) == 3
+    assert len(office.rows("SELECT FROM audit WHERE action = 'mail_invitation'")) == 3
 
 
 def taken_jobs(office: Office, task: str) -> list[dict[str, Any]]:
