@@ -193,6 +193,9 @@ def audit(
     action: str,
     detail: Mapping[str, Any],
     now: datetime,
+    *,
+    batch_id: str | None = None,
 ) -> None:
-    """Write an audit row: who did what to which account, without content."""
-    links.audit(connection, team_id, [{"at": now, "member_id": member_id, "action": action, "detail": dict(detail)}])
+    """Write an audit row: who (None: the command line, or threadlink itself) did what, without content."""
+    entry = {"at": now, "member_id": member_id, "action": action, "detail": dict(detail), "batch_id": batch_id}
+    links.audit(connection, team_id, [entry])

@@ -9,12 +9,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from app.accounts import audit
 from app.acting import Acting
 from app.errors import InvalidRequest, NotFound
 from app.installation import Installation
 from app.model import Member
 from app.store import api_keys as rows
-from app.store import links, lookups, teams
+from app.store import lookups, teams
 from app.store.api_keys import ApiKey
 
 PREFIX = "tl_"  # lets secret scanners and people recognise one
@@ -76,8 +77,4 @@ def _hash(text: str) -> bytes:
 
 
 def _audit(connection: sa.Connection, acting: Acting, action: str, public_id: str) -> None:
-    links.audit(
-        connection,
-        acting.team_id,
-        [{"at": acting.now, "member_id": acting.member.id, "action": action, "detail": {"key": public_id}}],
-    )
+    audit(connection, acting.team_id, acting.member.id, action, {"key": public_id}, acting.now)

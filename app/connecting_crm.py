@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.accounts import audit
 from app.connecting import (
     LINK_LIFETIME,
     Invitation,
@@ -41,7 +42,7 @@ from app.errors import (
 from app.installation import Installation
 from app.model import Member
 from app.ports import ConnectedCrm, CrmConnection, CrmConsent, CrmDirectory, CrmRevoking, CrmSubscribing, PushRequest
-from app.store import connect_requests, crm, crm_connections, links, lookups, queue
+from app.store import connect_requests, crm, crm_connections, lookups, queue
 from app.store.connect_requests import ConnectRequest
 from app.store.crm_connections import DISCONNECTED
 from app.store.teams import Team
@@ -355,10 +356,7 @@ def write_again(connection: sa.Connection, member: Member, team_id: int, now: da
         for write_id in crm_connections.retry_parked(connection, row.id)
     ]
     queue.defer(connection, "crm_write", [crm.job(team_id, write_id) for write_id in writes])
-    detail = {"notes": len(writes)}
-    links.audit(
-        connection, team_id, [{"at": now, "member_id": member.id, "action": "retry_crm_writes", "detail": detail}]
-    )
+    audit(connection, team_id, member.id, "retry_crm_writes", {"notes": len(writes)}, now)
     return len(writes)
 
 
@@ -385,8 +383,4 @@ def _audit(
         detail["errors"] = list(errors)
     if connected is not None:
         detail["company"] = connected.identity.company
-    links.audit(
-        connection,
-        team_id,
-        [{"at": installation.clock.now(), "member_id": member_id, "action": action, "detail": detail}],
-    )
+    audit(connection, team_id, member_id, action, detail, installation.clock.now())

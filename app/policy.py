@@ -10,12 +10,13 @@ from typing import Any
 import pydantic
 import sqlalchemy as sa
 
+from app.accounts import audit
 from app.acting import Acting
 from app.deciding import policy_of
 from app.errors import InvalidRequest, NotAllowed
 from app.linking.addresses import blocked_by, is_entry, normalize
 from app.model import Policy
-from app.store import links, teams
+from app.store import teams
 
 MOST_BLOCKED = 10_000
 _TYPE = pydantic.TypeAdapter(Policy)
@@ -59,18 +60,15 @@ def change(connection: sa.Connection, acting: Acting, given: Mapping[str, Any]) 
     policy = read(given, before)
     teams.set_policy(connection, as_json(policy))
     changed = sorted(name for name, value in asdict(policy).items() if value != getattr(before, name))
-    links.audit(
+    detail = {"fields": changed, "before": as_json(before)}
+    audit(
         connection,
         acting.team_id,
-        [
-            {
-                "at": acting.now,
-                "member_id": acting.member.id,
-                "action": "change_policy",
-                "batch_id": acting.batch_id,
-                "detail": {"fields": changed, "before": as_json(before)},
-            }
-        ],
+        acting.member.id,
+        "change_policy",
+        detail,
+        acting.now,
+        batch_id=acting.batch_id,
     )
     return policy
 
