@@ -87,8 +87,11 @@ def invite(
     collaborators: Collection[int] = (),
     history_from: datetime | None = None,
     visibility: Level = "full",
+    made_by: int | None = None,
 ) -> Invitation:
     """Make a link with which `member` connects a mailbox; it is valid once and for an hour.
+
+    `made_by` is the member who asks for it; None: the command line.
 
     Raises NotFound (unknown_provider), Conflict (plan_required, address_in_use).
     """
@@ -113,6 +116,8 @@ def invite(
             expires_at=now + LINK_LIFETIME,
             visibility=visibility,
         )
+        detail = {"member": member.id, "provider": provider, "address": address}
+        audit(connection, team_id, made_by, "begin_connecting", detail, now)
     return Invitation(f"{installation.settings.public_base_url}/connect/{token}", now + LINK_LIFETIME)
 
 
@@ -183,6 +188,7 @@ def start_here(
         collaborators=collaborators,
         history_from=history_from,
         visibility=visibility,
+        made_by=member.id,
     )
     return start_consent(installation, invitation.token, session, auto_link=auto_link)
 

@@ -110,6 +110,7 @@ def invite(installation: Installation, team_id: int, member: Member, adapter: st
             history_from=None,
             expires_at=now + LINK_LIFETIME,
         )
+        audit(connection, team_id, member.id, "begin_connecting", {"adapter": adapter}, now)
     return Invitation(f"{installation.settings.public_base_url}/connect/crm/{token}", now + LINK_LIFETIME)
 
 

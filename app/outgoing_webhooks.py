@@ -270,8 +270,10 @@ def _failed(
 def _turn_off(
     installation: Installation, connection: sa.Connection, webhook: Webhook, reason: str, now: datetime
 ) -> None:
-    """Turn a webhook off, and owe the administrators the letter that says so."""
+    """Turn a webhook off, write that down, and owe the administrators the letter that says so."""
     rows.disable(connection, webhook.id, reason, now)
+    detail = {"webhook": webhook.public_id, "host": webhook.host}
+    audit(connection, webhook.team_id, None, "webhook_turned_off", detail, now)
     if outgoing_mail.is_set_up(installation.settings):
         about = f"{webhook.public_id} {now.isoformat()}"
         told = [member.id for member in teams.members(connection) if member.role == "admin"]

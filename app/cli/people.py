@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from app import accounts as account_rules
-from app import connecting, members, registry
+from app import connecting, registry, team_settings
 from app.cli.choosing import account_of, as_member, member_of, person, team_of, team_option
 from app.cli.frame import Answer, Group, opened, table
-from app.linking.addresses import normalize_domain
 from app.linking.reasons import sentence
 from app.model import AccountKind
 from app.store import accounts as account_rows
@@ -37,20 +36,10 @@ def teams() -> None:
 @click.option("--locale", type=click.Choice(["en", "tr"]), default="en", show_default=True)
 def add_team(name: str, domains: tuple[str, ...], admin: str, plan: str, locale: str) -> Answer:
     """Add a team with its first administrator."""
-    own = {domain: normalize_domain(domain) for domain in domains}
-    wrong = [domain for domain, normal in own.items() if normal is None]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]!r} is no domain.", param_hint="--domain")
-    admin_name, admin_email = person(admin)
+    administrator = person(admin)
     with opened() as installation:
-        with installation.database.without_team() as connection:
-            team_id = lookups.add_team(connection, name)
-        with installation.database.for_team(team_id) as connection:
-            team_rows.configure(connection, domains=[d for d in own.values() if d], plan=plan, locale=locale)
-            members.add(connection, team_id, admin_name, admin_email, "admin", installation.clock.now())
-            team = team_rows.team(connection)
-    public_id = team.public_id if team else ""
-    return Answer({"team": {"id": public_id, "name": name}}, [f"Added the team {name} with {admin_email}."])
+        team = team_settings.add(installation, name, administrator, domains=domains, plan=plan, locale=locale)
+    return Answer({"team": {"id": team.public_id, "name": name}}, [f"Added the team {name} with {administrator[1]}."])
 
 
 @teams.command("list")

@@ -335,12 +335,13 @@ def set_paused(connection: sa.Connection, account_id: int, paused: bool) -> bool
     )
 
 
-def pause_mailboxes(connection: sa.Connection) -> None:
-    """Pause every account of the team that reads a mailbox."""
-    connection.execute(
-        sa.text("UPDATE account SET paused = true WHERE NOT paused AND provider <> :without_mailbox"),
+def pause_mailboxes(connection: sa.Connection) -> list[int]:
+    """Pause every account of the team that reads a mailbox; return those that were read."""
+    paused = connection.execute(
+        sa.text("UPDATE account SET paused = true WHERE NOT paused AND provider <> :without_mailbox RETURNING id"),
         {"without_mailbox": SMART_BCC},
     )
+    return sorted(paused.scalars())
 
 
 def set_auto_link(connection: sa.Connection, account_id: int, auto_link: bool) -> bool:

@@ -53,7 +53,12 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         if _state(installation, signed, invitation) != "mailbox":
             raise NotFound("link_not_valid")
         link = connecting.invite(
-            installation, signed.team.id, signed.member, PROVIDERS[host], address=invitation.address
+            installation,
+            signed.team.id,
+            signed.member,
+            PROVIDERS[host],
+            address=invitation.address,
+            made_by=signed.member.id,
         )
         return redirect(link.url, 303)
 

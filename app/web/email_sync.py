@@ -84,6 +84,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
                 collaborators=collaborators,
                 history_from=_history_from(now),
                 visibility=accounts.visibility_of(request.form.get("visibility", "full")),
+                made_by=who().member.id,
             )
             return _team_page(invitation)
         url = connecting.start_here(

@@ -86,6 +86,7 @@ def test_keys_are_rotated_and_the_old_one_may_go(
     [
         ("teams", "add", "X", "--admin", "nobody"),
         ("teams", "add", "X", "--admin", "a@x.test", "--domain", "no domain"),
+        ("teams", "add", "X", "--admin", "a@x.test", "--domain", "gmail.com"),
         ("teams", "add", "X"),
         ("accounts", "add"),
         ("members", "list"),

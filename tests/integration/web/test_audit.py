@@ -11,8 +11,9 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from app import accounts, members
+from app import accounts, members, outgoing_webhooks, team_settings
 from app.installation import Installation
+from app.store import teams
 from app.store.database import Database
 from app.web.csv_export import cell
 from tests.integration.building import ADA, BEA, CAN, DAN, Office
@@ -61,6 +62,36 @@ def test_what_people_do_is_said_in_words_newest_first(
     ]
     dan.post("/preferences", locale="tr", time_zone="UTC")
     assert "Dan Rol değiştirildi Can · yönetici" in entries(dan.get("/settings/audit"))[3]
+
+
+def test_what_has_effect_on_others_is_written_down(
+    office: Office, browse: Callable[[str], Page], installation: Installation
+) -> None:
+    team = team_settings.add(
+        installation, "Second", ("Ada", ADA), domains=["second.test"], locale="en", plan="unrestricted"
+    )
+    with office.database.for_team(team.id) as connection:
+        trail = connection.execute(sa.text("SELECT action, member_id FROM audit ORDER BY id")).all()
+    assert [tuple(row) for row in trail] == [("add_team", None), ("add_member", None)]
+    dan = browse(DAN)
+    form = {"address": "help@northwind.test", "by_link": "gmail", "history_days": "0"}
+    assert dan.client.post("/settings/accounts/connect", data=form, headers={"Origin": ORIGIN}).status_code == 200
+    dan.post("/settings/team", domains="northwind.test", locale="en", plan="lite")
+    with office.database.for_team(office.team_id) as connection:
+        made, _ = outgoing_webhooks.add(installation, connection, office.acting(DAN), "https://hooks.acme.test/", ())
+        teams.set_role(connection, office.members[DAN].id, "member")
+    outgoing_webhooks.deliver(installation, office.team_id, made.id)
+    with office.database.for_team(office.team_id) as connection:
+        teams.set_role(connection, office.members[DAN].id, "admin")
+    said = [re.sub(r"^.*?\d\d:\d\d ", "", line) for line in entries(dan.get("/settings/audit"))]
+    assert said[:6] == [
+        "threadlink Webhook turned off hooks.acme.test",
+        "Dan Webhook added hooks.acme.test",
+        f"Dan Mailbox paused {CAN}",
+        f"Dan Mailbox paused {ADA}",
+        "Dan Team settings changed",
+        "Dan Connecting begun Dan · help@northwind.test · Google",
+    ]
 
 
 def test_the_log_tells_of_a_conversation_what_its_reader_may_know(

@@ -124,9 +124,9 @@ def test_the_own_mailbox_becomes_an_account_with_its_secrets_sealed(
     assert installation.credentials_of(account).read() == {"refresh_token": "CANARY-refresh"}
     with database.for_team(team_id) as connection:
         sealed = connection.execute(sa.text("SELECT ciphertext FROM account_credential")).scalar_one()
-        actions = connection.execute(sa.text("SELECT action FROM audit")).scalars().all()
+        actions = connection.execute(sa.text("SELECT action FROM audit ORDER BY id")).scalars().all()
     assert b"CANARY" not in bytes(sealed)
-    assert actions == ["connect_account"]
+    assert actions == ["begin_connecting", "connect_account"]
 
 
 def test_subscription_and_first_read_are_enqueued_with_the_account(
