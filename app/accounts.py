@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 
 import sqlalchemy as sa
 
+from app import erasing
 from app.errors import Conflict, InvalidRequest, NotAllowed, NotFound, ProviderError
 from app.installation import Installation
 from app.linking.addresses import normalize
@@ -125,7 +126,7 @@ def members_of(connection: sa.Connection, public_ids: Collection[str]) -> frozen
 def disconnect(
     installation: Installation, team_id: int, account_id: int, member_id: int | None, *, erase: bool
 ) -> None:
-    """End our access to a mailbox; `erase` deletes its copies and texts as well.
+    """End our access to a mailbox; `erase` deletes what it brought as well, here and in the CRM's notes.
 
     The watch ends and the consent is revoked only with the last account of the mailbox (T10). A provider that does not
     answer does not keep an account alive: the secrets are deleted here whatever it says.
@@ -140,7 +141,7 @@ def disconnect(
         accounts.set_paused(connection, account_id, False)
         accounts.set_state(connection, account_id, "disconnected", now, reason="disconnected")
         if erase:
-            accounts.delete(connection, account_id)
+            erasing.begin(installation, connection, team_id, account_id)
         detail = {"account": account.public_id, "erased": erase, "provider": outcome}
         audit(connection, team_id, member_id, "disconnect_account", detail, now)
 

@@ -14,7 +14,7 @@ import procrastinate
 import sqlalchemy as sa
 import structlog
 
-from app import crm_calls, notices, outgoing_webhooks, subscriptions, sync, work, writes
+from app import crm_calls, erasing, notices, outgoing_webhooks, subscriptions, sync, work, writes
 from app.crash_points import crash_point
 from app.errors import (
     AccessRevoked,
@@ -117,6 +117,10 @@ def add_tasks(app: procrastinate.App, installation: Installation) -> None:
     @app.task(name="deliver_webhook", retry=RETRY)
     def deliver(team_id: int, webhook_id: int) -> None:
         outgoing_webhooks.deliver(installation, team_id, webhook_id)
+
+    @app.task(name="erase_account", retry=RETRY)
+    def erase_account(team_id: int, account_id: int) -> None:
+        erasing.go_on(installation, team_id, account_id)
 
     @app.task(name="do_work", retry=RETRY)
     def work_on(team_id: int, work_id: int) -> None:

@@ -204,7 +204,7 @@ def switch_auto_link(address: str, switch: str, member: str | None, team: str | 
 
 @accounts.command("disconnect")
 @click.argument("address")
-@click.option("--erase", is_flag=True, help="Delete its copies and texts as well.")
+@click.option("--erase", is_flag=True, help="Delete what it brought as well, here and in the notes of the CRM.")
 @team_option
 def disconnect_account(address: str, erase: bool, team: str | None) -> Answer:
     """End the access to a mailbox; what is stored stays unless it is erased."""
