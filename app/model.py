@@ -27,6 +27,9 @@ Outcome = Literal["link", "keep", "ambiguous", "none"]
 AccountKind = Literal["personal", "team"]
 Folder = Literal["inbox", "sent", "other"]
 
+# The rule that leaves out a message which lies in none of its account's chosen labels or folders.
+NOT_CHOSEN = "folder_not_chosen"
+
 ITEM_KINDS: tuple[ItemKind, ...] = ("deal", "lead", "project")
 
 
@@ -142,6 +145,7 @@ class Account:
     owner_id: int | None  # member; None for a team account
     collaborator_ids: frozenset[int] = frozenset()
     state: str = "live"
+    folders: frozenset[str] = frozenset()  # the provider's ids of the labels or folders that are read; empty: every one
 
 
 # --- messages and conversations ---

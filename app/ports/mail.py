@@ -15,7 +15,11 @@ from app.ports.services import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An account a connector is asked about, with its secrets."""
+    """An account a connector is asked about, with its secrets.
+
+    Of an account with chosen `folders` only messages in one of those are read, and sent mail; drafts, spam and trash
+    never. Every other message is reported as left out by app.model.NOT_CHOSEN.
+    """
 
     account: Account
     credentials: Credentials
@@ -30,6 +34,7 @@ class MailCapabilities:
     subscription_renew_before_s: int  # renew when fewer seconds are left
     authserv_id: str | None = None  # whose Authentication-Results count; "" = the topmost; None = nobody's
     subscriptions: bool = True
+    folders: bool = False  # mail can be limited to chosen labels or folders: list_folders() says which there are
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,6 +46,15 @@ class ConnectedMailbox:
     provider_user_id: str  # stable id of the person or mailbox at the provider, never an address
     address: str
     secrets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MailFolder:
+    """A label or folder of a mailbox that may be chosen: none of sent mail, drafts, spam or trash."""
+
+    id: str
+    name: str  # as its owner wrote it; of a folder inside another with the names of those around it
+    well_known: str = ""  # inbox, or another word that pages have a name for; "" for one the owner made
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class Change:
     provider_id: str
     provider_thread_id: str = ""
     deleted: bool = False
-    filtered_by: str | None = None  # draft, spam, trash, chat
+    filtered_by: str | None = None  # draft, spam, trash, chat, NOT_CHOSEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,7 @@ class GoneMessage:
 
 @dataclass(frozen=True, slots=True)
 class FilteredMessage:
-    """Left out by a named rule that only showed when it was read (draft, spam, trash, chat)."""
+    """Left out by a named rule that only showed when it was read (draft, spam, trash, chat, NOT_CHOSEN)."""
 
     provider_id: str
     rule: str
@@ -142,11 +156,19 @@ class MailConnector(Protocol):
         """Return every address the mailbox sends or receives as, the main one included, lower case."""
         ...
 
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        """Return the labels or folders that an account may be limited to; raises Unsupported without that capability.
+
+        Exactly one is the inbox.
+        """
+        ...
+
     def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:
         """Yield what changed since the cursor, page by page, oldest first; without one, the mail since history_from.
 
-        Each page may be recorded and its cursor kept: a later call goes on from there. `until` is the highest
-        position a notification named. Raises CursorExpired when the provider forgot the cursor.
+        Each page may be recorded and its cursor kept: a later call goes on from there. A message that is reported
+        both as left out and as one to read is read; one that comes into a chosen folder later is reported again.
+        `until` is the highest position a notification named. Raises CursorExpired when the provider forgot the cursor.
         """
         ...
 
@@ -155,7 +177,10 @@ class MailConnector(Protocol):
         ...
 
     def list_window(self, mailbox: Mailbox, since: datetime) -> Iterator[tuple[Change, ...]]:
-        """Yield every message id since a moment without touching a cursor: the audit compares them with ours."""
+        """Yield every message id since a moment without touching a cursor: the audit compares them with ours.
+
+        As in list_changes(), those left out by NOT_CHOSEN say so.
+        """
         ...
 
     def fetch(self, mailbox: Mailbox, provider_ids: Sequence[str]) -> list[FetchOutcome]:

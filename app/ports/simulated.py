@@ -32,7 +32,14 @@ class SimulatedMail(Protocol):
         ...
 
     def deliver(self, address: str, raw: bytes, *, at: datetime, folder: str = "inbox", push: bool = True) -> str:
-        """Put a message (RFC 5322 bytes) into a mailbox; return its provider id."""
+        """Put a message (RFC 5322 bytes) into a mailbox; return its provider id.
+
+        `folder` is inbox, sent, draft, spam, trash, or the name of a label or folder of the owner's, which is made.
+        """
+        ...
+
+    def move(self, address: str, provider_id: str, folder: str) -> None:
+        """Put a message elsewhere, as the owner would."""
         ...
 
     def delete(self, address: str, provider_id: str) -> None: ...

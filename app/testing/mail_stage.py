@@ -5,7 +5,8 @@ Made for subclasses of mail_suite.MailConnectorSuite, which say which simulator 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +16,7 @@ from app.model import Account
 from app.ports import (
     Change,
     FetchOutcome,
+    FilteredMessage,
     Mailbox,
     MailConnector,
     OriginalMail,
@@ -131,12 +133,37 @@ class MailStage:
 
     def read(self, connector: MailConnector, mailbox: Mailbox, cursor: str | None) -> tuple[dict[str, Change], str]:
         """Read all changes after a cursor; return them by id, with the cursor reached."""
-        changes: dict[str, Change] = {}
+        pages: list[tuple[Change, ...]] = []
         for page in connector.list_changes(mailbox, cursor):
-            changes |= {change.provider_id: change for change in page.changes}
+            pages.append(page.changes)
             cursor = page.cursor
         assert cursor is not None
-        return changes, cursor
+        return self.merged(pages), cursor
+
+    def merged(self, pages: Iterable[Sequence[Change]]) -> dict[str, Change]:
+        """Return the changes by id; one that says to read a message outweighs those that leave it out."""
+        changes: dict[str, Change] = {}
+        for change in (each for page in pages for each in page):
+            known = changes.get(change.provider_id)
+            if known is None or known.filtered_by is not None or change.filtered_by is None:
+                changes[change.provider_id] = change
+        return changes
+
+    def choosing(self, connector: MailConnector, mailbox: Mailbox, *names: str) -> Mailbox:
+        """Return the mailbox limited to the labels or folders of these names; skip where it cannot be limited."""
+        if not connector.capabilities.folders:
+            pytest.skip("mail cannot be limited to labels or folders")
+        chosen = frozenset(each.id for each in connector.list_folders(mailbox) if each.name in names)
+        assert len(chosen) == len(names)
+        return replace(mailbox, account=replace(mailbox.account, folders=chosen))
+
+    def fate(self, connector: MailConnector, mailbox: Mailbox, changes: Mapping[str, Change]) -> dict[str, str]:
+        """Return what becomes of reported messages: `read`, or the rule that leaves one out, now or when it is read."""
+        became = {key: change.filtered_by for key, change in changes.items() if change.filtered_by is not None}
+        wanted = [key for key, change in changes.items() if change.filtered_by is None and not change.deleted]
+        for key, outcome in self.fetch(connector, mailbox, wanted).items():
+            became[key] = outcome.rule if isinstance(outcome, FilteredMessage) else "read"
+        return became
 
     def fetch(self, connector: MailConnector, mailbox: Mailbox, provider_ids: Sequence[str]) -> dict[str, FetchOutcome]:
         """Fetch messages, as many at once as the connector takes."""

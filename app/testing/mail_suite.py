@@ -20,7 +20,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from app.errors import AccessRevoked, CursorExpired, Gone, PermanentError, ProviderError, RateLimited, TransientError
+from app.errors import (
+    AccessRevoked,
+    CursorExpired,
+    Gone,
+    PermanentError,
+    ProviderError,
+    RateLimited,
+    TransientError,
+    Unsupported,
+)
+from app.model import NOT_CHOSEN
 from app.ports import (
     FailedMessage,
     Fetched,
@@ -259,6 +269,62 @@ class MailConnectorSuite(MailStage):
         recent = {self.deliver(simulator, clock, 2), self.deliver(simulator, clock, 3, "sent")}
         pages = list(connector.list_window(mailbox, clock.now() - timedelta(hours=48)))
         assert {change.provider_id for page in pages for change in page} == recent
+
+    # --- chosen labels or folders ---
+
+    def test_labels_or_folders_are_offered_or_refused(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        if not connector.capabilities.folders:
+            with pytest.raises(Unsupported):
+                connector.list_folders(mailbox)
+            return
+        self.deliver(simulator, clock, 1, "Customers")
+        offered = connector.list_folders(mailbox)
+        assert [each.well_known for each in offered].count("inbox") == 1
+        assert [each.name for each in offered if not each.well_known].count("Customers") == 1
+        assert len({each.id for each in offered}) == len(offered)
+
+    @pytest.mark.parametrize("is_first_read", [True, False], ids=["earlier mail", "new mail"])
+    def test_only_what_is_chosen_and_sent_mail_is_read(
+        self,
+        connector: MailConnector,
+        simulator: SimulatedMail,
+        mailbox: Mailbox,
+        clock: SteppedClock,
+        is_first_read: bool,
+    ) -> None:
+        self.deliver(simulator, clock, 1, "Customers")
+        clock.step(days=1)
+        mailbox = self.choosing(connector, replace(mailbox, history_from=clock.now()), "Customers")
+        _, cursor = self.read(connector, mailbox, None)
+        folders = ("Customers", "inbox", "Private", "sent", "spam")
+        put = {folder: self.deliver(simulator, clock, number, folder) for number, folder in enumerate(folders, 2)}
+        read, _ = self.read(connector, mailbox, None if is_first_read else cursor)
+        windows = connector.list_window(mailbox, clock.now() - timedelta(hours=1))
+        for changes in (read, self.merged(windows)):
+            became = self.fate(connector, mailbox, changes)
+            assert {folder for folder in folders if became.get(put[folder]) == "read"} == {"Customers", "sent"}
+            # What is left out is reported all the same, so that it can be told.
+            assert {became[put["inbox"]], became[put["Private"]]} == {NOT_CHOSEN}
+
+    def test_what_comes_into_a_chosen_folder_later_is_read(
+        self, connector: MailConnector, simulator: SimulatedMail, mailbox: Mailbox, clock: SteppedClock
+    ) -> None:
+        early = self.deliver(simulator, clock, 1)
+        self.deliver(simulator, clock, 2, "Customers")
+        clock.step(days=1)
+        mailbox = self.choosing(connector, replace(mailbox, history_from=clock.now() - timedelta(days=3)), "Customers")
+        first, cursor = self.read(connector, mailbox, None)
+        late = self.deliver(simulator, clock, 3)
+        second, cursor = self.read(connector, mailbox, cursor)
+        before = self.fate(connector, mailbox, first | second)
+        assert (before[early], before[late]) == (NOT_CHOSEN, NOT_CHOSEN)
+        for provider_id in (early, late):
+            simulator.move(ADDRESS, provider_id, "Customers")
+        moved, _ = self.read(connector, mailbox, cursor)
+        after = self.fate(connector, mailbox, moved)
+        assert (after[early], after[late]) == ("read", "read")
 
     # --- reading ---
 

@@ -209,5 +209,7 @@ def read_everything(session: Session, scopes: str) -> None:
     pages = list(gmail.list_changes(mailbox, None))
     gmail.fetch(mailbox, [change.provider_id for page in pages for change in page.changes])
     list(gmail.list_changes(replace(mailbox, history_from=None), pages[-1].cursor))
-    list(gmail.list_window(mailbox, clock.now() - timedelta(days=1)))
+    inbox = frozenset(each.id for each in gmail.list_folders(mailbox) if each.well_known == "inbox")
+    limited = replace(mailbox, account=replace(account, folders=inbox))
+    list(gmail.list_window(limited, clock.now() - timedelta(days=1)))
     gmail.disconnect(mailbox, last=True)

@@ -21,6 +21,7 @@ from app.ports import (
     FetchOutcome,
     Mailbox,
     MailCapabilities,
+    MailFolder,
     NotificationSource,
     PushRequest,
     Subscription,
@@ -30,6 +31,7 @@ from connectors.mail.gmail.api import Access, GmailApi, list_of_objects, require
 from connectors.mail.gmail.auth import GmailAuth, UnstoredCredentials
 from connectors.mail.gmail.changes import MailboxChanges
 from connectors.mail.gmail.failures import PROVIDER
+from connectors.mail.gmail.labels import list_labels
 from connectors.mail.gmail.normalize import EPOCH
 from connectors.mail.gmail.pull import PubSubPull
 from connectors.mail.gmail.push import PushReader
@@ -71,6 +73,7 @@ class GmailConnector:
             subscription_renew_before_s=RENEW_BEFORE_S,
             authserv_id="mx.google.com",
             subscriptions=bool(settings.topic),
+            folders=True,
             missing=_missing(settings),
         )
 
@@ -139,6 +142,10 @@ class GmailConnector:
                 if isinstance(address, str) and is_confirmed:
                     addresses.add(address.strip().lower())
         return frozenset(addresses)
+
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        """Return the labels to choose from."""
+        return list_labels(self._api, mailbox)
 
     def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:
         """Yield what changed since the cursor, page by page."""

@@ -10,13 +10,13 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
-from app.model import Attachment, Folder, ProviderMessage
+from app.model import NOT_CHOSEN, Attachment, Folder, ProviderMessage
 
 MAX_HEADERS = 1_000
 MAX_HEADER_CHARS = 300_000  # above the 256 kB the reader of headers allows, so that it sees what it cuts
@@ -28,6 +28,7 @@ MAX_RELATED_IDS = 20
 LATEST_MS = 32_503_680_000_000  # the year 3000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SENT = "SENT"
 # Labels that leave a message out, with the name of the rule, in the order they are looked at.
 FILTER_RULES = {"CHAT": "chat", "DRAFT": "draft", "SPAM": "spam", "TRASH": "trash"}
 
@@ -42,16 +43,22 @@ _QUIET_TAGS = frozenset({"script", "style", "head", "title", "template"})
 _LINE_TAGS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "table"})
 
 
-def filter_rule(label_ids: object) -> str | None:
-    """Return the rule that leaves a message with these labels out: draft, spam, trash, chat, or None."""
+def filter_rule(label_ids: object, chosen: Collection[str] = ()) -> str | None:
+    """Return the rule that leaves a message with these labels out, or None.
+
+    draft, spam, trash, chat; NOT_CHOSEN when labels are chosen and it has none of them and was not sent.
+    """
     labels = {label for label in _list(label_ids) if isinstance(label, str)}
-    return next((rule for label, rule in FILTER_RULES.items() if label in labels), None)
+    for label, rule in FILTER_RULES.items():
+        if label in labels:
+            return rule
+    return NOT_CHOSEN if chosen and labels.isdisjoint({*chosen, SENT}) else None
 
 
 def folder_of(label_ids: object) -> Folder:
     """Return where the mailbox holds it. A mail to oneself is in both places and counts as sent."""
     labels = _list(label_ids)
-    if "SENT" in labels:
+    if SENT in labels:
         return "sent"
     return "inbox" if "INBOX" in labels else "other"
 

@@ -17,7 +17,7 @@ from app.ports import Clock
 from connectors.mail.gmail.failures import PROVIDER
 
 # Quota units of 2026, by operation.
-UNITS = {"profile": 1, "watch": 100, "stop": 50, "history": 2, "list": 5, "get": 20, "send_as": 1}
+UNITS = {"profile": 1, "watch": 100, "stop": 50, "history": 2, "list": 5, "get": 20, "labels": 1, "send_as": 1}
 LONGEST_SLEEP_S = 10.0  # a worker that would wait longer does something else meanwhile
 BURST_S = 20.0  # units saved up while idle; burst + rate stay below Google's 6,000 a minute
 MAX_BUCKETS = 20_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from app.errors import (
@@ -155,7 +155,8 @@ class MessageReader:
         answers = self._api.call_each(Access.of(mailbox), "get", {key: _get(key, form) for key in batch})
         no_answer = Unavailable("The batch held no answer for it", provider=PROVIDER, operation="get")
         return {
-            provider_id: _outcome(provider_id, answers.get(provider_id, no_answer), parked) for provider_id in batch
+            provider_id: _outcome(provider_id, answers.get(provider_id, no_answer), parked, mailbox.account.folders)
+            for provider_id in batch
         }
 
 
@@ -163,7 +164,9 @@ def _get(provider_id: str, form: Mapping[str, Any]) -> RequestOf:
     return lambda users: users.messages().get(userId="me", id=provider_id, **form)
 
 
-def _outcome(provider_id: str, answer: Mapping[str, Any] | ProviderError, parked: str | None) -> FetchOutcome:
+def _outcome(
+    provider_id: str, answer: Mapping[str, Any] | ProviderError, parked: str | None, chosen: Collection[str]
+) -> FetchOutcome:
     if isinstance(answer, Gone):
         return GoneMessage(provider_id)
     if isinstance(answer, CONCERNS_ALL):
@@ -174,7 +177,7 @@ def _outcome(provider_id: str, answer: Mapping[str, Any] | ProviderError, parked
         return FailedMessage(
             provider_id, Unavailable("Gmail answered with another message", provider=PROVIDER, operation="get")
         )
-    rule = filter_rule(answer.get("labelIds"))
+    rule = filter_rule(answer.get("labelIds"), chosen)
     if rule is not None:
         return FilteredMessage(provider_id, rule)
     try:

@@ -160,13 +160,20 @@ class GmailSimulator:
         return f"{redirect_uri}?{urlencode(args)}"
 
     def deliver(self, address: str, raw: bytes, *, at: datetime, folder: str = "inbox", push: bool = True) -> str:
-        """Put a message into a mailbox. Folders: inbox, sent, self, other, draft, spam, trash, chat."""
+        """Put a message into a mailbox. Folders: those of FOLDER_LABELS, or a label of the owner's."""
         with self._lock:
             mailbox = self._mailboxes[address.lower()]
-            message = mailbox.add(raw, at, FOLDER_LABELS[folder])
+            message = mailbox.add(raw, at, mailbox.labels_for(folder))
             if push and mailbox.shows_to_watch(message.labels):
                 self._push(mailbox)
             return message.id
+
+    def move(self, address: str, provider_id: str, folder: str) -> None:
+        """Give a message the labels of another folder in place of its own."""
+        with self._lock:
+            mailbox = self._mailboxes[address.lower()]
+            wanted, had = mailbox.labels_for(folder), mailbox.messages[provider_id].labels
+        self.relabel(address, provider_id, add=wanted, remove=[label for label in had if label not in wanted])
 
     def relabel(self, address: str, provider_id: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         """Change a message's labels: archive it, rescue it from spam, put it in the trash."""
@@ -175,6 +182,14 @@ class GmailSimulator:
             message = mailbox.relabel(provider_id, add, remove)
             if mailbox.shows_to_watch(message.labels):
                 self._push(mailbox)
+
+    def remove_label(self, address: str, name: str) -> None:
+        """Delete a label of the owner's; its messages stay without it."""
+        with self._lock:
+            mailbox = self._mailboxes[address.lower()]
+            gone = mailbox.own_labels.pop(name)
+            for message in [each for each in mailbox.messages.values() if gone in each.labels]:
+                mailbox.relabel(message.id, (), [gone])
 
     def delete(self, address: str, provider_id: str) -> None:
         """Delete a message for good."""

@@ -34,7 +34,10 @@ UNITS: Mapping[str, int] = {
 WATCH_LASTS = timedelta(days=7)
 TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 NOT_FOUND = "Requested entity was not found."
-SYSTEM_LABELS = ("INBOX", "SENT", "UNREAD", "DRAFT", "SPAM", "TRASH", "STARRED", "IMPORTANT", "CHAT")
+SYSTEM_LABELS = (
+    "INBOX", "SENT", "UNREAD", "DRAFT", "SPAM", "TRASH", "STARRED", "IMPORTANT", "CHAT", "CATEGORY_PERSONAL",
+    "CATEGORY_SOCIAL", "CATEGORY_UPDATES", "CATEGORY_FORUMS", "CATEGORY_PROMOTIONS",
+)  # fmt: skip
 REFUSALS: Mapping[str, tuple[int, str, str]] = {
     "daily_limit": (403, "dailyLimitExceeded", "Daily Limit Exceeded"),
     "unauthorized_once": (401, "authError", "Invalid Credentials"),
@@ -261,7 +264,11 @@ class SimulatedApi:
         if page_token and self._is_refused_token(mailbox, page_token):
             return error_reply(400, "invalidArgument", "Invalid pageToken")
         with_spam_and_trash = call.one("includeSpamTrash") == "true"
-        found = mailbox.find(call.one("q"), call.query.get("labelIds", []), with_spam_and_trash=with_spam_and_trash)
+        labels = call.query.get("labelIds", [])
+        unknown = next((each for each in labels if each not in {*SYSTEM_LABELS, *mailbox.own_labels.values()}), None)
+        if unknown is not None:
+            return error_reply(400, "invalidArgument", f"Invalid label: {unknown}")
+        found = mailbox.find(call.one("q"), labels, with_spam_and_trash=with_spam_and_trash)
         if page_token:
             found = [message for message in found if f"{message.at.timestamp():020.3f}.{message.id}" < page_token]
         page = found[: _page_size(call)]
@@ -300,8 +307,10 @@ class SimulatedApi:
         shown = [message.show(form) for message in sorted(messages, key=lambda message: message.at)]
         return json_reply({"id": asked.ids[0], "historyId": str(mailbox.history_id), "messages": shown})
 
-    def _labels(self, asked: Asked) -> Reply:  # noqa: ARG002  # every mailbox has the same
-        return json_reply({"labels": [{"id": name, "name": name, "type": "system"} for name in SYSTEM_LABELS]})
+    def _labels(self, asked: Asked) -> Reply:
+        system = [{"id": name, "name": name, "type": "system"} for name in SYSTEM_LABELS]
+        own = [{"id": id_, "name": name, "type": "user"} for name, id_ in asked.mailbox.own_labels.items()]
+        return json_reply({"labels": [*system, *own]})
 
     def _send_as(self, asked: Asked) -> Reply:
         if asked.is_metadata_only:

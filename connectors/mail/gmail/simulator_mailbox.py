@@ -92,12 +92,14 @@ class SimulatedMailbox:
     oldest_history_id: int = 0  # a cursor before it has expired
     messages: dict[str, SimulatedMessage] = field(default_factory=dict)
     history: list[Record] = field(default_factory=list)
+    own_labels: dict[str, str] = field(default_factory=dict)  # the owner's, ids by name
     watch: Mapping[str, Any] | None = None
     watch_expires_at: datetime | None = None
     has_foreign_watch: bool = False
     usage: Counter[str] = field(default_factory=Counter)
     listed: set[str] = field(default_factory=set)
     _made: int = 0
+    _labels_made: int = 0
     _by_reference: dict[tuple[str, str], SimulatedMessage] = field(default_factory=dict)  # (subject, Message-ID)
     _thread_sizes: Counter[str] = field(default_factory=Counter)
 
@@ -116,6 +118,15 @@ class SimulatedMailbox:
         self._thread_sizes[thread_id] += 1
         message.history_id = self._record("messageAdded", message)
         return message
+
+    def labels_for(self, folder: str) -> Sequence[str]:
+        """Return the labels of a scenario's word, or a label of the owner's, which comes into being now."""
+        if folder in FOLDER_LABELS:
+            return FOLDER_LABELS[folder]
+        if folder not in self.own_labels:
+            self._labels_made += 1
+            self.own_labels[folder] = f"Label_{self._labels_made}"
+        return (self.own_labels[folder],)
 
     def delete(self, message_id: str) -> SimulatedMessage:
         """Take a message away for good. Raises KeyError when it is not there."""

@@ -46,11 +46,12 @@ class Access:
 
     name: str
     credentials: Credentials
+    chosen: frozenset[str] = frozenset()  # the folders that are read; empty: every one
 
     @classmethod
     def of(cls, mailbox: Mailbox) -> Access:
         """Return the access an account has."""
-        return cls(mailbox.account.mailbox, mailbox.credentials)
+        return cls(mailbox.account.mailbox, mailbox.credentials, mailbox.account.folders)
 
     @property
     def user(self) -> str:

@@ -310,15 +310,13 @@ def _change(entry: Mapping[str, Any], rule: str | None) -> Change:
 
 
 def _rule(known: WellKnown, parents: Mapping[str, str], folder_id: object) -> str | None:
-    """Return the rule of a folder: its own, or that of a folder it lies in."""
+    """Return the rule of a folder: that of a well-known one it is or lies in, else whether it was chosen itself."""
     key = str(folder_id)
     for _ in range(50):
-        if key in known.names:
-            return WELL_KNOWN[known.names[key]]
-        if key not in parents:
-            return None
+        if key in known.names or key not in parents:
+            break
         key = parents[key]
-    return None
+    return WELL_KNOWN.get(known.names.get(key, "")) or known.unchosen(folder_id)
 
 
 def _tree(access: Access) -> str:

@@ -21,6 +21,7 @@ from app.ports import (
     LockedCredentials,
     Mailbox,
     MailCapabilities,
+    MailFolder,
     PushRequest,
     Services,
     Slots,
@@ -79,6 +80,7 @@ class GraphConnector:
         names = FolderNames(self._api, clock)
         url = f"{services.public_base_url}/webhooks/{PROVIDER}"
         self._subscriptions = Subscriptions(self._api, states, rich, url, clock)
+        self._names = names
         self._changes = MailboxChanges(self._api, names, settings, clock)
         self._reader = MessageReader(self._api, names, settings)
         self.capabilities = MailCapabilities(
@@ -86,6 +88,7 @@ class GraphConnector:
             subscription_renew_before_s=int((RICH_RENEW_BEFORE if rich else RENEW_BEFORE).total_seconds()),
             authserv_id="",  # Exchange Online writes none: the topmost is its own
             subscriptions=settings.notifications != "off",
+            folders=True,
             missing=_missing(settings),
         )
 
@@ -149,6 +152,10 @@ class GraphConnector:
                 if kind.lower() in {"", "smtp"} and "@" in address:
                     addresses.add(address.strip().lower())
         return frozenset(addresses)
+
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        """Return the folders to choose from."""
+        return self._names.listed(Access.of(mailbox))
 
     def list_changes(self, mailbox: Mailbox, cursor: str | None, until: str | None = None) -> Iterator[ChangePage]:  # noqa: ARG002  # Graph's pushes name no position
         """Yield what changed since the cursor, page by page."""

@@ -1,16 +1,21 @@
-"""Which folders of a mailbox are read: their names are in the owner's language, the well-known ones are asked for."""
+"""Which folders of a mailbox are read: their names are in the owner's language, the well-known ones are asked for.
+
+Vendor pages: learn.microsoft.com/graph/api/user-list-mailfolders, learn.microsoft.com/graph/api/resources/mailfolder
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.errors import Gone
-from app.model import Folder
-from app.ports import Clock
-from connectors.mail.graph.api import Access, GraphApi
+from app.model import NOT_CHOSEN, Folder
+from app.ports import Clock, MailFolder
+from connectors.mail.graph.api import BATCH_PARTS, Access, GraphApi, Part, list_of_objects, query, quoted
 
 # The rule that leaves out what lies in a well-known folder or below it; None: it is read.
 WELL_KNOWN: dict[str, str | None] = {
@@ -24,19 +29,29 @@ WELL_KNOWN: dict[str, str | None] = {
 }
 KEPT_FOR = timedelta(hours=24)  # the archive may be made later; the others never change
 KEPT_MAILBOXES = 10_000
+MAX_LISTED = 1_000
+LISTED_AT_ONCE = "100"
+MAX_NAME_CHARS = 1_000
+SEPARATOR = " / "
 
 
 @dataclass(frozen=True, slots=True)
 class WellKnown:
-    """The ids of a mailbox's well-known folders, each with its name."""
+    """The ids of a mailbox's well-known folders, each with its name, and what an account chose of all folders."""
 
-    names: dict[str, str]
+    names: Mapping[str, str]
+    chosen: frozenset[str] = frozenset()
 
     def rule(self, folder_id: object, is_draft: object = False) -> str | None:
         """Return the rule that leaves a message of this folder out, or None."""
         if is_draft is True:
             return "draft"
         return WELL_KNOWN.get(self.names.get(str(folder_id), ""))
+
+    def unchosen(self, folder_id: object) -> str | None:
+        """Return NOT_CHOSEN for a folder that is none of those chosen, nor sent mail; each counts for itself alone."""
+        is_read = not self.chosen or str(folder_id) in self.chosen or self.folder(folder_id) == "sent"
+        return None if is_read else NOT_CHOSEN
 
     def folder(self, folder_id: object) -> Folder:
         """Return where the mailbox holds a message."""
@@ -54,7 +69,46 @@ class FolderNames:
         self._lock = threading.Lock()
 
     def of(self, access: Access) -> WellKnown:
-        """Return the well-known folders of a mailbox."""
+        """Return the well-known folders of a mailbox, and what the account that asks chose."""
+        return replace(self._known(access), chosen=access.chosen)
+
+    def listed(self, access: Access) -> Sequence[MailFolder]:
+        """Return the folders to choose from, the inbox first; about MAX_LISTED at most."""
+        known = self._known(access)
+        options = query(select="id,displayName,childFolderCount", top=LISTED_AT_ONCE)
+        found: dict[str, MailFolder] = {}
+        waiting = {"": f"{access.user}/mailFolders?{options}"}  # by the folder they are in
+        while waiting and len(found) < MAX_LISTED:
+            asked = {key: waiting.pop(key) for key in list(waiting)[:BATCH_PARTS]}
+            parts = self._api.batch(access, "folders", asked)
+            for around in asked:
+                body = self._body(parts.get(around))
+                if "@odata.nextLink" in body:
+                    waiting[around] = self._api.relative(body["@odata.nextLink"], "folders")
+                for entry in list_of_objects(body):
+                    folder_id, name = entry.get("id"), str(entry.get("displayName"))[:255]
+                    if not isinstance(folder_id, str) or known.rule(folder_id) is not None:
+                        continue
+                    whole = f"{found[around].name}{SEPARATOR}{name}"[-MAX_NAME_CHARS:] if around else name
+                    is_inbox = known.folder(folder_id) == "inbox"
+                    found[folder_id] = MailFolder(folder_id, whole, "inbox" if is_inbox else "")
+                    if entry.get("childFolderCount"):
+                        waiting[folder_id] = f"{access.user}/mailFolders/{quoted(folder_id)}/childFolders?{options}"
+        offered = [each for each in found.values() if known.folder(each.id) != "sent"]
+        return sorted(offered, key=lambda each: (each.well_known != "inbox", each.name.casefold()))
+
+    def _body(self, part: Part | None) -> Mapping[str, Any]:
+        """Return a page of folders; of a folder that was deleted meanwhile an empty one."""
+        if part is None:
+            raise self._api.unanswered("folders")
+        if part.status == 200:
+            return part.body
+        error = self._api.error(part, "folders")
+        if isinstance(error, Gone):
+            return {}
+        raise error
+
+    def _known(self, access: Access) -> WellKnown:
         now = self._clock.now()
         with self._lock:
             kept = self._kept.get(access.name)

@@ -132,7 +132,7 @@ class MessageReader:
             return FailedMessage(provider_id, self._api.unanswered("get"))
         known = self._names.of(access)
         folder_id = message.get("parentFolderId")
-        rule = known.rule(folder_id, message.get("isDraft"))
+        rule = known.rule(folder_id, message.get("isDraft")) or known.unchosen(folder_id)
         if rule is not None:
             return FilteredMessage(provider_id, rule)
         try:

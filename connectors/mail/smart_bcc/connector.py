@@ -31,6 +31,7 @@ from app.ports import (
     GoneMessage,
     Mailbox,
     MailCapabilities,
+    MailFolder,
     PushRequest,
     Subscription,
 )
@@ -116,6 +117,10 @@ class SmartBccConnector:
     def own_addresses(self, mailbox: Mailbox) -> frozenset[str]:
         """Return what the account has: its addresses come with the team's name in them, and change by themselves."""
         return mailbox.account.own_addresses
+
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        """Refuse: what is sent to us lies in no folder."""
+        raise Unsupported("What is sent to a Smart BCC address lies in no folder.", provider=PROVIDER)
 
     # --- what was taken ---
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.model import NOT_CHOSEN
 from connectors.mail.gmail import normalize as module
 from connectors.mail.gmail.normalize import filter_rule, folder_of, normalize
 
@@ -79,6 +80,21 @@ def test_labels_say_the_folder(labels: object, folder: str) -> None:
 )
 def test_labels_say_what_is_left_out(labels: object, rule: str | None) -> None:
     assert filter_rule(labels) == rule
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"),
+    [
+        (["Label_1", "INBOX"], None),
+        (["SENT"], None),
+        (["INBOX"], NOT_CHOSEN),
+        ([], NOT_CHOSEN),
+        (None, NOT_CHOSEN),  # Gmail leaves the list out when there are none
+        (["Label_1", "SPAM"], "spam"),
+    ],
+)
+def test_chosen_labels_leave_the_others_out_but_sent_mail(labels: object, rule: str | None) -> None:
+    assert filter_rule(labels, frozenset({"Label_1", "Label_2"})) == rule
 
 
 @pytest.mark.parametrize("broken", [{"id": ""}, {"id": None}, {"id": 5}])
