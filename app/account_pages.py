@@ -15,7 +15,7 @@ from app.deciding import policy_of
 from app.doctor import STATES, account_findings
 from app.errors import NotFound
 from app.installation import Installation
-from app.model import Member
+from app.model import Account, Member
 from app.ports import MailConnector, SharedMailConnector
 from app.store import teams
 from app.store.account_health import AccountHealth, FirstReading, first_readings, health_of_accounts
@@ -42,6 +42,7 @@ class ShownAccount:
     health: AccountHealth
     troubles: tuple[str, ...]
     reading: FirstReading | None  # of its earlier mail; None when there is none to read, or it was read
+    can_choose_folders: bool
 
     @property
     def is_reading(self) -> bool:
@@ -133,7 +134,13 @@ def _shown(installation: Installation, connection: sa.Connection) -> list[ShownA
                 finding.code for finding in account_findings(health, now, poll_quiet_s) if finding.code not in STATES
             ),
             readings.get(health.account.id),
+            health.account.state != "disconnected" and _can_be_limited(installation, health.account),
         )
         for health in health_of_accounts(connection)
         if not is_retired(health.account)
     ]
+
+
+def _can_be_limited(installation: Installation, account: Account) -> bool:
+    connector = installation.mail.get(account.provider)
+    return connector is not None and connector.capabilities.folders

@@ -30,7 +30,7 @@ from app.ports import (
     MailConnector,
 )
 from app.smart_bcc import PROVIDER
-from app.store import accounts, crm_connections, discovered, queue
+from app.store import account_folders, accounts, crm_connections, discovered, queue
 from app.store import mirror as mirror_rows
 
 # A provider's index may lag its notification: ask again after 2, 5, 15 and 60 seconds, then leave it to the poll.
@@ -68,7 +68,7 @@ def sync_account(
     """
     with installation.database.for_team(team_id) as connection:
         reading = accounts.reading(connection, account_id)
-        if reading.position.cursor is None:
+        if reading.position.cursor is None or reading.list_again_from is not None:
             accounts.set_state(connection, account_id, "backfilling", installation.clock.now())
         crms = installation.crm_connections_in(connection)
     account = reading.account
@@ -79,6 +79,8 @@ def sync_account(
     crash_point("sync.mirror_refreshed")
 
     found, complete = _discover(installation, connector, mailbox, reading, until)
+    if reading.list_again_from is not None:
+        found += _list_again(installation, connector, mailbox, reading.list_again_from)
     stored = 0
     while True:
         now = installation.clock.now()
@@ -187,13 +189,28 @@ def audit_account(installation: Installation, team_id: int, account_id: int, win
     connector = installation.mail[account.provider]
     mailbox = Mailbox(account, installation.credentials_of(account))
     now = installation.clock.now()
-    missing = 0
-    for changes in connector.list_window(mailbox, now - window):
-        with installation.database.for_team(team_id) as connection:
-            missing += discovered.record(connection, team_id, account_id, changes, now)["pending"]
-        crash_point("audit.window_recorded")
+    missing = _record_window(installation, connector, mailbox, now - window)
     with installation.database.for_team(team_id) as connection:
         accounts.audited(connection, account_id, now)
+    return missing
+
+
+def _list_again(installation: Installation, connector: MailConnector, mailbox: Mailbox, since: datetime) -> int:
+    """Record the earlier mail of folders that were chosen since, so that it is read; return how many messages."""
+    found = _record_window(installation, connector, mailbox, since)
+    with installation.database.for_team(mailbox.account.team_id) as connection:
+        account_folders.listed_again(connection, mailbox.account.id, mailbox.account.folders)
+    return found
+
+
+def _record_window(installation: Installation, connector: MailConnector, mailbox: Mailbox, since: datetime) -> int:
+    """Record everything since a moment; return how many messages were not known, or left out until now."""
+    account, missing = mailbox.account, 0
+    for changes in connector.list_window(mailbox, since):
+        now = installation.clock.now()
+        with installation.database.for_team(account.team_id) as connection:
+            missing += discovered.record(connection, account.team_id, account.id, changes, now)["pending"]
+        crash_point("audit.window_recorded")
     return missing
 
 

@@ -36,7 +36,8 @@ _STOPPED_STATES: frozenset[str] = _UNTIL_CONNECTED_AGAIN | {"mailbox_unavailable
 _SELECT = """
     SELECT a.id, a.public_id, a.team_id, a.provider, a.kind, a.address, a.mailbox, a.own_addresses, a.auto_link,
            a.visibility, a.owner_id, CASE WHEN a.paused THEN 'paused' ELSE a.state END AS state,
-           a.cursor, a.cursor_version, a.history_from, a.last_sync_at, a.throttled_until,
+           a.cursor, a.cursor_version, a.history_from, a.last_sync_at, a.throttled_until, a.folders,
+           CASE WHEN a.folders_grew THEN coalesce(a.history_from, a.created_at) END AS list_again_from,
            ARRAY(SELECT c.member_id FROM account_collaborator c
                  WHERE c.team_id = a.team_id AND c.account_id = a.id) AS collaborator_ids
     FROM account a
@@ -111,13 +112,17 @@ def ours(connection: sa.Connection) -> Ours:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the reading of a mailbox stands: how far it came, how far back a first read goes, and what it waits for."""
+    """How the reading of a mailbox stands: how far it came, how far back a first read goes, and what it waits for.
+
+    `list_again_from` is set when folders were chosen whose earlier mail was left out so far: since when that is read.
+    """
 
     account: Account
     position: Position
     history_from: datetime | None
     last_sync_at: datetime | None
     throttled_until: datetime | None
+    list_again_from: datetime | None
 
     def rests_until(self, now: datetime, rest: timedelta) -> datetime | None:
         """Return until when the mailbox rests, when it was read less than `rest` ago."""
@@ -136,7 +141,9 @@ def find_reading(connection: sa.Connection, account_id: int) -> Reading | None:
     if row is None:
         return None
     position = Position(row.cursor, row.cursor_version)
-    return Reading(_account(row), position, row.history_from, row.last_sync_at, row.throttled_until)
+    return Reading(
+        _account(row), position, row.history_from, row.last_sync_at, row.throttled_until, row.list_again_from
+    )
 
 
 def reading(connection: sa.Connection, account_id: int) -> Reading:
@@ -181,9 +188,9 @@ def add(
         sa.text(
             """
             INSERT INTO account (team_id, provider, kind, address, mailbox, provider_user_id, owner_id, own_addresses,
-                                 auto_link, visibility, state, state_since, history_from)
+                                 auto_link, visibility, state, state_since, history_from, created_at)
             VALUES (:team_id, :provider, :kind, :address, :mailbox, :provider_user_id, :owner_id, ARRAY[:address],
-                    :auto_link, :visibility, 'connecting', :now, :history_from)
+                    :auto_link, :visibility, 'connecting', :now, :history_from, :now)
             RETURNING id
             """
         ),
@@ -449,4 +456,5 @@ def _account(row: sa.Row[Any]) -> Account:
         owner_id=row.owner_id,
         collaborator_ids=frozenset(row.collaborator_ids),
         state=row.state,
+        folders=frozenset(row.folders),
     )

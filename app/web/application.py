@@ -51,6 +51,7 @@ from app.web import (
     inbox,
     items,
     limits,
+    mail_folders,
     members,
     openid,
     original,
@@ -133,6 +134,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         flask.register_blueprint(work.blueprint(installation, browser))
         flask.register_blueprint(email_sync.blueprint(installation, browser))
         flask.register_blueprint(email_sync.changes(installation, browser))
+        flask.register_blueprint(mail_folders.blueprint(installation, browser))
         flask.register_blueprint(smart_bcc.blueprint(installation, browser))
         flask.register_blueprint(icons.blueprint())
         flask.register_blueprint(gmail_addon.blueprint(installation))

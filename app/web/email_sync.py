@@ -127,7 +127,7 @@ def changes(installation: Installation, browser: Browser) -> Blueprint:
         with database.for_team(who().team.id) as connection:
             found = accounts.changeable(connection, who().member, str(account))
             accounts.set_auto_link(connection, who().member, found.address, is_on, installation.clock.now())
-        return _back("auto_on" if is_on else "auto_off")
+        return back_to_accounts("auto_on" if is_on else "auto_off")
 
     @pages.post(f"{OWN}/<uuid:account>/visibility")
     @browser.members_only
@@ -136,7 +136,7 @@ def changes(installation: Installation, browser: Browser) -> Blueprint:
         with database.for_team(who().team.id) as connection:
             found = accounts.changeable(connection, who().member, str(account))
             accounts.set_visibility(connection, who().member, found, level, now)
-        return _back("saved")
+        return back_to_accounts("saved")
 
     @pages.post(f"{OWN}/<uuid:account>/collaborators")
     @browser.members_only
@@ -145,19 +145,19 @@ def changes(installation: Installation, browser: Browser) -> Blueprint:
         with database.for_team(who().team.id) as connection:
             found = accounts.changeable(connection, who().member, str(account))
             accounts.set_collaborators(connection, who().member, found, chosen, installation.clock.now())
-        return _back("saved")
+        return back_to_accounts("saved")
 
     @pages.post(f"{OWN}/<uuid:account>/pause")
     @browser.members_only
     def pause(account: UUID) -> WerkzeugResponse:
         accounts.pause(installation, who().team.id, _id(account), who().member.id)
-        return _back("paused")
+        return back_to_accounts("paused")
 
     @pages.post(f"{OWN}/<uuid:account>/resume")
     @browser.members_only
     def resume(account: UUID) -> WerkzeugResponse:
         accounts.resume(installation, who().team.id, _id(account), who().member.id)
-        return _back("resumed")
+        return back_to_accounts("resumed")
 
     @pages.get(f"{OWN}/<uuid:account>/disconnect")
     @browser.members_only
@@ -171,12 +171,13 @@ def changes(installation: Installation, browser: Browser) -> Blueprint:
     def disconnect(account: UUID) -> WerkzeugResponse:
         erase = request.form.get("stored") == "erase"
         accounts.disconnect(installation, who().team.id, _id(account), who().member.id, erase=erase)
-        return _back("erased" if erase else "disconnected")
+        return back_to_accounts("erased" if erase else "disconnected")
 
     return pages
 
 
-def _back(done: str) -> WerkzeugResponse:
+def back_to_accounts(done: str) -> WerkzeugResponse:
+    """Lead back to the page of accounts that a form was on, and say there what was done."""
     return redirect(f"{TEAM if request.form.get('back') == 'team' else OWN}?done={done}", 303)
 
 

@@ -24,6 +24,7 @@ PAGES = [
     "/items/deal/rollout",
     "/preferences",
     "/preferences/email-sync",
+    "choosing folders",
     "/settings/accounts",
     "/settings/team",
     "/settings/policy?address=spam@brightwater.test",
@@ -59,6 +60,11 @@ def visit(page: Page, path: str) -> None:
             page.get_by_role("button", name="Send a test").click()
             page.get_by_role("button", name="Make a new secret").click()
             page.get_by_label("Secret", exact=True).wait_for()
+        case "choosing folders":
+            page.goto("/preferences/email-sync")
+            page.get_by_role("link", name="Choose labels and folders").first.click()
+            page.get_by_label("Only what is ticked").check()
+            page.get_by_label("Inbox").wait_for()
         case "/work/ of a replay":
             page.goto("/settings/replay")
             page.get_by_role("button", name="Make the report").click()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.errors import CursorExpired, ProviderError
-from app.model import Handshake, Notification, ProviderMessage
+from app.model import NOT_CHOSEN, Handshake, Notification, ProviderMessage
 from app.ports import (
     Authorization,
     Change,
@@ -27,6 +27,7 @@ from app.ports import (
     GoneMessage,
     Mailbox,
     MailCapabilities,
+    MailFolder,
     PushRequest,
     Subscription,
 )
@@ -124,13 +125,16 @@ class StubMail:
     def list_window(self, mailbox: Mailbox, since: datetime) -> Iterator[tuple[Change, ...]]:
         box = self._asked("list_window", mailbox)
         for provider_id in _since(box, since):
-            yield (Change(provider_id),)
+            yield (Change(provider_id, filtered_by=_rule(mailbox, box.messages[provider_id])),)
+
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        raise NotImplementedError
 
     def fetch(self, mailbox: Mailbox, provider_ids: Sequence[str]) -> list[FetchOutcome]:
         box = self._asked("fetch", mailbox)
         assert 0 < len(provider_ids) <= self.capabilities.batch_size
         self.fetched += provider_ids
-        return [self._outcome(box, provider_id) for provider_id in reversed(provider_ids)]
+        return [self._outcome(mailbox, box, provider_id) for provider_id in reversed(provider_ids)]
 
     def subscribe(self, mailbox: Mailbox) -> Subscription:
         self._asked("subscribe", mailbox)
@@ -187,13 +191,16 @@ class StubMail:
         if error is not None:
             raise error
 
-    def _outcome(self, box: Box, provider_id: str) -> FetchOutcome:
+    def _outcome(self, mailbox: Mailbox, box: Box, provider_id: str) -> FetchOutcome:
         if provider_id in self._failing_parts:
             return FailedMessage(provider_id, self._failing_parts[provider_id])
         if provider_id in box.filtered:
             return FilteredMessage(provider_id, box.filtered[provider_id])
         if provider_id not in box.messages:
             return GoneMessage(provider_id)
+        rule = _rule(mailbox, box.messages[provider_id])
+        if rule is not None:
+            return FilteredMessage(provider_id, rule)
         return Fetched(provider_id, box.messages[provider_id])
 
 
@@ -215,6 +222,11 @@ def message(provider_id: str, number: int, at: datetime, **headers: str) -> Prov
         text=f"Text {number}",
         snippet=f"Snippet {number}",
     )
+
+
+def _rule(mailbox: Mailbox, message: ProviderMessage) -> str | None:
+    chosen = mailbox.account.folders
+    return NOT_CHOSEN if chosen and message.folder not in {*chosen, "sent"} else None
 
 
 def _snapshot(pinned: int, since: datetime, offset: int) -> str:

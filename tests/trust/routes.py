@@ -248,6 +248,12 @@ ROUTES: Mapping[str, Ask] = {
     ),
     "POST /preferences/email-sync/<uuid:account>/pause": Ask("/preferences/email-sync/{account}/pause", form={}),
     "POST /preferences/email-sync/<uuid:account>/resume": Ask("/preferences/email-sync/{account}/resume", form={}),
+    "GET /preferences/email-sync/<uuid:account>/folders": Ask(
+        "/preferences/email-sync/{account}/folders", shows_owner=True
+    ),
+    "POST /preferences/email-sync/<uuid:account>/folders": Ask(
+        "/preferences/email-sync/{account}/folders", form={"reads": "chosen", "folder": "Label_1"}
+    ),
     "GET /preferences/email-sync/<uuid:account>/disconnect": Ask("/preferences/email-sync/{account}/disconnect"),
     "POST /preferences/email-sync/<uuid:account>/disconnect": Ask(
         "/preferences/email-sync/{account}/disconnect", form={"stored": "erase"}

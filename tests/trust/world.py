@@ -26,7 +26,7 @@ from app import api_keys, members, outgoing_webhooks, panels, passes, sender_add
 from app.installation import Installation
 from app.model import Attachment
 from app.oidc import Identity
-from app.ports import AddonCall, CrmAdapter, CrmConnection, PanelVisit
+from app.ports import AddonCall, CrmAdapter, CrmConnection, MailFolder, PanelVisit
 from app.settings import Settings
 from app.store import addons, lookups, saved_filters, schema, sessions, teams
 from app.store.database import Database
@@ -231,7 +231,10 @@ def _installed(database: Database, offices: tuple[Office, ...]) -> tuple[Install
     often = dict.fromkeys(("limit_writes", "limit_searches", "limit_heavy"), 100_000)  # who is refused shows nothing
     settings = Settings(public_base_url=ORIGIN, mail_domain="in.threadlink.test", _env_file=None, **often)  # type: ignore[call-arg, arg-type]  # pydantic's own argument
     box = SecretBox([Fernet.generate_key().decode()])
-    gmail = ObedientMail(originals=defaultdict(lambda: ORIGINAL))
+    gmail = ObedientMail(
+        originals=defaultdict(lambda: ORIGINAL),
+        folders=[MailFolder("INBOX", "INBOX", "inbox"), MailFolder("Label_1", f"Customers {CANARY_WORDS}")],
+    )
     mail: Any = {"gmail": gmail, "graph": ObedientMail("graph")}
     clock, shown = offices[0].clock, {"fake": OpenPanel()}
     installation = Installation(settings, database, box, clock, mail, open_crm, webhooks=Target(), panels=shown)

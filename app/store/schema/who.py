@@ -84,6 +84,8 @@ account = sa.Table(
     sa.Column("cursor", Text),
     sa.Column("cursor_version", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("history_from", Time),
+    sa.Column("folders", ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY),
+    flag("folders_grew"),
     sa.Column("subscription_id", Text),
     sa.Column("subscription_expires_at", Time),
     sa.Column("throttled_until", Time),

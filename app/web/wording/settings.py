@@ -26,6 +26,7 @@ EN = {
     "rule_trash": "bin",
     "rule_draft": "draft",
     "rule_chat": "chat",
+    "rule_folder_not_chosen": "in none of the labels or folders that are read",
 }
 
 TR = {
@@ -54,4 +55,5 @@ TR = {
     "rule_trash": "çöp kutusu",
     "rule_draft": "taslak",
     "rule_chat": "sohbet",
+    "rule_folder_not_chosen": "okunan etiket ve klasörlerin dışında",
 }

@@ -24,6 +24,7 @@ from app.ports import (
     CrmCapabilities,
     Mailbox,
     MailCapabilities,
+    MailFolder,
     PaneSignIn,
     PushRequest,
 )
@@ -57,7 +58,14 @@ class ObedientMail:
     """A mail connector: pushes are `mailbox@position`, consent is for whatever mailbox the test says."""
 
     provider: str = "gmail"
-    capabilities: MailCapabilities = field(default_factory=lambda: MailCapabilities(25, 3600))
+    capabilities: MailCapabilities = field(default_factory=lambda: MailCapabilities(25, 3600, folders=True))
+    folders: list[MailFolder] = field(
+        default_factory=lambda: [
+            MailFolder("I", "INBOX", "inbox"),
+            MailFolder("c", "Customers"),
+            MailFolder("n", "News"),
+        ]
+    )
     mailbox: ConnectedMailbox = field(
         default_factory=lambda: ConnectedMailbox(
             "ada@northwind.test", "user-1", "ada@northwind.test", {"refresh_token": "CANARY-refresh"}
@@ -120,6 +128,12 @@ class ObedientMail:
         self.disconnected.append((mailbox.account.mailbox, mailbox.credentials.read(), last))
         if isinstance(self.fails_with, ProviderError):
             raise self.fails_with
+
+    def list_folders(self, mailbox: Mailbox) -> Sequence[MailFolder]:
+        self.asked.append((mailbox.account.mailbox, "folders"))
+        if self.fails_with is not None:
+            raise self.fails_with
+        return self.folders
 
     def fetch_original(self, mailbox: Mailbox, provider_id: str) -> bytes:
         self.asked.append((mailbox.account.mailbox, provider_id))

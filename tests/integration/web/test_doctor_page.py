@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from app.model import NOT_CHOSEN
 from tests.integration.building import ADA, BEA, CAN, DAN, EVE, Office
 from tests.integration.web.conftest import StoppedClock
 from tests.integration.web.test_inbox import Page, browse, office
@@ -74,10 +75,12 @@ def test_a_mail_among_colleagues_is_not_said_to_be_in_the_crm(office: Office, br
 def test_a_mail_that_was_left_out_is_named_with_its_rule(office: Office, browse: Browse, clock: StoppedClock) -> None:
     clock.at = office.now + timedelta(hours=1)
     discover(office, ADA, "18c0ffee", "filtered", "spam")
+    discover(office, ADA, "18c0fff0", "filtered", NOT_CHOSEN)
     discover(office, CAN, "18c0ff00", "filtered", "trash")
     ada = browse(ADA)
     page = ada.get("/doctor?q=18c0ffee")
     assert steps(page) == ["filtered"]
+    assert "in none of the labels or folders that are read" in ada.get("/doctor?q=18c0fff0")
     page = ada.get("/doctor?q=something")
     assert "No such mail in your mailboxes" in page
     assert f"{ADA} <strong>Left out by a rule</strong> (spam): 1" in page
