@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -192,13 +192,16 @@ def _problem(
     retry_after_s: float | None = None,
 ) -> Response:
     """Answer with a problem; `told` is its sentence where the reason alone says too little."""
-    locale = browser_locale(request)
+    browsing = g.get("browsing")
+    locale = browsing.locale if browsing else browser_locale(request)
     text = words(locale)
     told = told or (sentence(reason, params, locale) if reason in REASONS else text.get(f"problem_{reason}"))
     title = told or text.get(f"status_{status}") or text["status_other"]
     wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     if wants_page and not request.path.startswith("/api/"):
-        answer = Response(render_template("problem.html", text=text, locale=locale, title=title), status)
+        again = request.path if browsing and request.method == "GET" and status >= 500 else ""
+        shown = {"title": title, "again": again, "browsing": browsing}
+        answer = Response(render_template("problem.html", text=text, locale=locale, **shown), status)
     else:
         more = {"fields": fields} if fields else {}
         answer = jsonify({"type": "about:blank", "status": status, "title": title, "reason": reason, **more})

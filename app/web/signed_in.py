@@ -49,7 +49,8 @@ class Browser:
         def guarded(*args: object, **kwargs: object) -> Response | WerkzeugResponse:
             who = self.signed_in()
             if who is None:
-                return redirect("/sign-in", 303)
+                return _to_sign_in()
+            g.browsing = who  # also for the page of an error
             admit(self._installation, who)
             if request.method not in ("GET", "HEAD"):
                 self._consent.require_own_page()
@@ -114,6 +115,15 @@ def admit(installation: Installation, signed: SignedIn, *, is_counted: bool = Tr
     if is_counted:
         limits.count_member(signed.team.id, signed.member.id)
     g.signed_in, g.now, g.database = signed, installation.clock.now(), installation.database
+
+
+def _to_sign_in() -> Response | WerkzeugResponse:
+    """Ask who is there; htmx, which asked for a part of a page, leaves that page."""
+    if request.headers.get("HX-Request") != "true":
+        return redirect("/sign-in", 303)
+    answer = Response()
+    answer.headers["HX-Redirect"] = "/sign-in"
+    return answer
 
 
 def who() -> SignedIn:

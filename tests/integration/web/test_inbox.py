@@ -90,6 +90,8 @@ def test_nobody_sees_a_page_without_signing_in(client: FlaskClient, office: Offi
     conversation = office.mail("m1", BEA, ADA)
     for path in ("/inbox", "/review", path_of(office, conversation)):
         assert client.get(path).headers["Location"] == "/sign-in"
+    in_place = client.get("/inbox/new", headers={"HX-Request": "true"})  # the session ended while the page was open
+    assert (in_place.headers["HX-Redirect"], in_place.get_data()) == ("/sign-in", b"")
     assert client.post(f"{path_of(office, conversation)}/unlink", headers={"Origin": ORIGIN}).status_code == 303
     assert office.linked(conversation) == "deal/d1"
 
@@ -365,6 +367,14 @@ def test_the_doctor_finds_the_members_own_mail(office: Office, browse: Callable[
     assert "Offer of March" in browse(ADA).get("/doctor?q=m1@x.test")
     assert "No such mail" in browse(CAN).get("/doctor?q=nothing")
     assert "Offer of March" not in browse(EVE).get("/doctor?q=Offer")
+
+
+def test_an_error_is_said_in_the_members_language_with_a_way_on(office: Office, browse: Callable[[str], Page]) -> None:
+    ada = browse(ADA)
+    ada.post("/preferences", locale="tr")
+    answer = ada.client.get("/items/deal/unknown", headers={"Accept": "text/html", "Accept-Language": "en"})
+    page = answer.get_data(as_text=True)
+    assert (answer.status_code, '<html lang="tr">' in page, '<a href="/inbox">' in page) == (404, True, True)
 
 
 @pytest.mark.parametrize("path", ["/inbox", "/review", "/preferences/email-sync", "/doctor", "/items/deal/d1"])
