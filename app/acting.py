@@ -65,6 +65,13 @@ class Seen:
         return tuple(message for message in self.conversation.messages if self.level_of(message) != "private")
 
     @property
+    def snippet(self) -> str:
+        """The beginning of the newest message that the member may read; "" for none."""
+        newest = next((message for message in reversed(self.known) if self.level_of(message) == "full"), None)
+        copy = self.copy_of(newest) if newest else None
+        return copy.snippet if copy else ""
+
+    @property
     def addresses(self) -> frozenset[str]:
         """Every address on the messages that exist for the member, those in Bcc as far as the member sees them."""
         shown = (person for message in self.known for person in message.participants)

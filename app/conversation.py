@@ -67,6 +67,7 @@ class ShownPerson:
     is_ours: bool
     known_as: str  # the name of the CRM's person; "" for nobody there
     organization: str
+    ref: ItemRef | None  # of that person
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def _people(connection: sa.Connection, seen: Seen) -> tuple[ShownPerson, ...]:
             is_ours=address not in theirs,
             known_as=known[address].name if address in known else "",
             organization=known[address].organization_name if address in known else "",
+            ref=known[address].ref if address in known else None,
         )
         for address in names
     ]

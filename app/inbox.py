@@ -75,6 +75,13 @@ class Row:
     accounts: tuple[Account, ...]  # of the reader's, those that hold it
 
     @property
+    def told_accounts(self) -> tuple[Account, ...]:
+        """Those worth saying: nothing is said when all of it is in the reader's one personal mailbox."""
+        own = (each for each in self.seen.accounts if each.id in self.seen.reader.account_ids)
+        mailboxes = tuple(e for e in own if e.kind == "personal" and e.provider != account_rows.SMART_BCC)
+        return () if len(mailboxes) == 1 and self.accounts == mailboxes else self.accounts
+
+    @property
     def stopped(self) -> Account | None:
         """The reader's account that holds it, when none of those is read any more: an answer would not show."""
         is_read = any(each.state in account_rows.WORKING_STATES for each in self.accounts)
@@ -340,8 +347,6 @@ def _row(
     seen: Seen, at: datetime | None, why: _Why, *, is_dismissed: bool, item_state: ItemState | None, note: Note
 ) -> Row:
     conversation, known = seen.conversation, seen.known
-    newest = next((message for message in reversed(known) if seen.level_of(message) == "full"), None)
-    snippet = seen.copy_of(newest) if newest else None
     names = tuple(name or address for address, name in seen.counterparts.items())
     link = conversation.primary_link
     holding = {copy.account_id for message in conversation.messages for copy in message.copies}
@@ -358,7 +363,7 @@ def _row(
         state=state,
         people=names[:SHOWN_PEOPLE],
         more_people=max(0, len(names) - SHOWN_PEOPLE),
-        snippet=snippet.snippet if snippet else "",
+        snippet=seen.snippet,
         messages=len(known),
         link=link,
         reason=why.sentence if link is None else "",

@@ -6,12 +6,13 @@ A choice replaces another only after a page that names both (linking.md T7).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from app import review
+from app import audience, review
 from app.acting import Seen, see, see_one
+from app.audience import Preview
 from app.errors import NotAllowed, NotFound
 from app.linking.reasons import sentence
 from app.model import Item, ItemRef, Link, Member
@@ -31,6 +32,7 @@ class Offered:
     state: str
     evidence: tuple[str, ...] = ()
     fits: int = 0  # how many of the ticked conversations it suggests itself for
+    preview: Preview | None = None  # what linking one conversation to it would change (B7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class Pick:
     offered: tuple[Offered, ...]
     hits: tuple[Offered, ...] | None  # None when nothing was searched for
     chosen: Item | None = None
+    preview: Preview | None = None  # of what is chosen, or of all that there is to choose from when it is the same
+
+    @property
+    def each(self) -> tuple[Offered, ...]:
+        """All there is to choose from."""
+        return (*self.offered, *(self.hits or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ def for_one(
     if chosen and (item is None or mirror.hidden(connection, member, [chosen])):
         raise NotFound("item_unknown", item=str(chosen))
     suggested = review.suggestions(connection, seen)
-    return Pick(
+    pick = Pick(
         seen=seen,
         link=link,
         offered=tuple(
@@ -88,6 +96,7 @@ def for_one(
         hits=_hits(connection, member, query),
         chosen=item,
     )
+    return _with_previews(connection, pick)
 
 
 def for_many(connection: sa.Connection, member: Member, ids: Sequence[int], query: str = "") -> BulkPick:
@@ -110,6 +119,20 @@ def for_many(connection: sa.Connection, member: Member, ids: Sequence[int], quer
         refused=tuple(each for each in seen.values() if not each.may_link),
         elsewhere=tuple(each for each in seen.values() if each.may_link and each.conversation.primary_link),
     )
+
+
+def _with_previews(connection: sa.Connection, pick: Pick) -> Pick:
+    """Say who could read the conversation after each choice: once when that is the same for all (B7)."""
+    refs = [pick.chosen.ref] if pick.chosen else [each.ref for each in pick.each]
+    (found,) = audience.previews(connection, [(pick.seen, refs)])
+    alike = audience.same(found.values())
+    if alike is not None:
+        return replace(pick, preview=alike)
+
+    def told(offered: Sequence[Offered]) -> tuple[Offered, ...]:
+        return tuple(replace(each, preview=found.get(each.ref)) for each in offered)
+
+    return replace(pick, offered=told(pick.offered), hits=told(pick.hits) if pick.hits is not None else None)
 
 
 def _hits(connection: sa.Connection, member: Member, query: str) -> tuple[Offered, ...] | None:

@@ -152,6 +152,22 @@ def test_a_link_is_moved_after_both_items_are_named_and_taken_back_from_the_hist
     expect(page.get_by_role("status")).to_contain_text("What others may read is changed.")
 
 
+def test_it_is_unlinked_and_chosen_for_by_keys_and_printed_whole(new_page: NewPage, conversation: str) -> None:
+    page = new_page()
+    page.goto(conversation)
+    page.keyboard.press("l")
+    expect(page.locator("#choose :focus")).to_have_count(1)
+    page.locator("h1").click()
+    page.keyboard.press("Shift+L")
+    expect(page.locator("#status")).to_contain_text("Unlinked.")
+    page.keyboard.press("z")
+    expect(page.locator("#status")).to_contain_text("Taken back.")
+    expect(page.locator("aside .chip-linked")).to_have_text("Acme rollout")
+    expect(page.locator(".message[open]")).to_have_count(1)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator(".message[open]")).to_have_count(2)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_next_one_is_a_key_away_and_what_is_missing_in_the_crm_is_made_here(new_page: NewPage, scheme: str) -> None:
     page = new_page(1280, scheme)

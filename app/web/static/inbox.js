@@ -3,6 +3,7 @@
 (() => {
   const LOOK_EVERY_MS = 20_000;
   const REVIEW_EVERY_MS = 60_000;
+  const SHORT_MS = 400;
   const body = document.body;
   const stops = () => [...document.querySelectorAll("li.row, section.choice")];
   const stopOf = (element) => element?.closest?.("li.row, section.choice");
@@ -45,6 +46,18 @@
     shown.closest("form").classList.toggle("is-whole", isWhole);
   }
 
+  let lastTicked = null; // with Shift the rows from there on are ticked alike, as in Gmail
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches("#rows input.tick")) return;
+    const all = ticks();
+    const ends = [all.indexOf(event.target), all.indexOf(lastTicked)].sort((a, b) => a - b);
+    if (event.shiftKey && ends[0] >= 0) {
+      for (const tick of all.slice(ends[0], ends[1] + 1)) tick.checked = event.target.checked;
+      count();
+    }
+    lastTicked = event.target;
+  });
   document.addEventListener("change", (event) => {
     if (event.target.matches("input.tick, #tick-all")) count();
   });
@@ -81,9 +94,14 @@
       const tick = here()?.querySelector("input.tick");
       tick?.click();
     },
+    l: () => {
+      const choose = document.getElementById("choose"); // on the page of a conversation one chooses with Enter
+      if (choose) choose.querySelector("button, input[type=search]")?.focus();
+      else press(here() ?? stops()[0], "l");
+    },
     Enter: () => here()?.querySelector("a.open, h2 a, .asked a")?.click(),
     s: () => move(1),
-    "/": () => document.getElementById("s")?.focus(),
+    "/": () => (document.getElementById("s") ?? document.querySelector("main input[type=search]"))?.focus(),
     z: () => document.querySelector('#status [data-key="z"]')?.click(),
     "?": () => document.getElementById("keys")?.showModal(),
   };
@@ -107,9 +125,9 @@
     if (key in does) {
       event.preventDefault();
       does[key]();
-    } else if (/^[lLen1-9]$/.test(key)) {
+    } else if (/^[Len1-9]$/.test(key)) {
       event.preventDefault();
-      press(here() ?? stops()[0], key);
+      press(here() ?? stops()[0] ?? document.querySelector("main"), key);
     }
   });
   document.addEventListener("focusin", (event) => {
@@ -164,12 +182,30 @@
   });
   document.addEventListener("htmx:sendError", () => tell(body.dataset.failed));
 
-  function tell(text) {
+  // What takes longer than a blink says so.
+  let waits = 0;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.matches("#fresh, #review-changed")) return;
+    clearTimeout(waits);
+    waits = setTimeout(() => tell(body.dataset.waits, "waits"), SHORT_MS);
+  });
+  document.addEventListener("htmx:afterRequest", () => {
+    clearTimeout(waits);
+    document.querySelector("#status .waits")?.remove();
+  });
+
+  function tell(text, how = "failed") {
     const told = document.createElement("div");
-    told.className = "done failed";
+    told.className = `done ${how}`;
     told.append(Object.assign(document.createElement("p"), { textContent: text }));
-    document.getElementById("status").replaceChildren(told);
+    for (const earlier of document.querySelectorAll("#status .failed, #status .waits")) earlier.remove();
+    document.getElementById("status").append(told); // beside the undo, which stays
   }
+
+  // Folded messages are part of what is printed.
+  addEventListener("beforeprint", () => {
+    for (const message of document.querySelectorAll("details.message")) message.open = true;
+  });
 
   // --- what came since ---
 

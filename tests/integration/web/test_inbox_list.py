@@ -44,7 +44,10 @@ def test_the_list_is_narrowed_by_account_person_and_day_and_counts_what_fits(
     office.clock.step(days=2)
     both = office.mail("m3", NOBODY, [ADA, "sales@northwind.test"], at=[ADA, "sales@northwind.test"], subject="To both")
     ada = browse(ADA)
-    assert subjects(ada.get("/inbox")) == ["To both", "To sales", "To Ada"]
+    page = ada.get("/inbox")
+    assert subjects(page) == ["To both", "To sales", "To Ada"]
+    held = re.findall(r'class="held">([^<]+)', page)  # what is in the one mailbox of her own needs no saying
+    assert held == [f"{ADA}, sales@northwind.test", "sales@northwind.test"]
     assert subjects(ada.get("/inbox?of=mine")) == ["To both", "To Ada"]
     team = ada.get("/inbox?of=team")
     assert subjects(team) == ["To both", "To sales"]
@@ -138,6 +141,7 @@ def test_a_choice_on_a_row_is_answered_in_place_with_the_counts_and_its_undo(
     assert 'id="tabs"' in changed
     assert "Linked." in changed
     assert "<html" not in changed
+    assert pick.count("After linking these can read it too: Can, Dan, Eve.") == 1  # it is the same for each
     confirm = ada.get(f"{path}/pick?item=deal/d2")
     assert "linked to “Işık spa”. Link it to “Lobby” instead?" in confirm
     assert ada.refused(f"{path}/link", item="deal/d2") == 409  # not without the confirmation that names both
