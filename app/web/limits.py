@@ -24,7 +24,7 @@ TEAM_FACTOR = 5  # a team may do so many times what one member may
 _EXTENSION = "threadlink.limits"
 # Blueprints. The calls of the Gmail add-on come from a few addresses of Google, for everybody.
 _NEVER = frozenset({"health", "webhooks", "gmail_addon"})
-_KNOCKING = ("/sign-in/", "/connect/", "/invitation/")  # where tokens could be guessed
+_KNOCKING = ("/sign-in/", "/connect/")  # what an issuer or a provider sends a browser back with could be guessed
 _HEAVY = frozenset({"doctor", "replay", "export", "original", "attachments"})  # words of a path
 _SEARCHING = frozenset({"q", "s"})  # arguments
 
@@ -55,7 +55,7 @@ class Limits:
         if client is None:
             return
         self._count(self._of_one["requests"], "address", client)
-        if request.path.startswith(_KNOCKING):
+        if request.path.startswith(_KNOCKING) or "token" in (request.view_args or ()):
             self._count(self._of_one["sign_ins"], "address", client)
 
     def count_member(self, team_id: int, member_id: int) -> None:

@@ -42,6 +42,20 @@ def test_an_address_tries_only_so_many_links_in_a_minute(client: FlaskClient) ->
     assert asked(client, "/connect/guessed", "93.184.216.34").status_code == 429
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/invitation/guessed",
+        "/gmail/connect/guessed",
+        "/outlook/connect/guessed",
+        "/panels/pipedrive/connect/17/guessed",
+        "/preferences/smart-bcc/verify/guessed",
+    ],
+)
+def test_every_path_with_a_token_counts_as_such_a_link(client: FlaskClient, path: str) -> None:
+    assert [asked(client, path, "93.184.216.34").status_code == 429 for _ in range(3)] == [False, False, True]
+
+
 def test_an_address_asks_only_so_often_whatever_it_asks(client: FlaskClient) -> None:
     for _ in range(5):
         assert asked(client, "/api/v1/accounts", "2606:2800:220:1::1").status_code == 401
