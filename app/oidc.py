@@ -250,6 +250,7 @@ class _Document:
         self._document: dict[str, Any] | None = None
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
+        self._tries = 0  # that have ended
         self._fetching = threading.Lock()
 
     def current(self) -> dict[str, Any]:
@@ -262,10 +263,14 @@ class _Document:
 
     def fetch_again(self) -> bool:
         """Fetch the document, unless that was tried within a minute; return whether there is a new one."""
-        # With a document at hand nobody waits for the one thread that fetches; without any, everybody must.
+        # With a document at hand nobody waits for the one thread that fetches; without any, everybody waits for it and
+        # takes what it got: one after the other, each would wait for all before it.
+        tries = self._tries
         if not self._fetching.acquire(blocking=self._document is None):
             return False
         try:
+            if self._tries != tries:
+                return self._document is not None
             now = self._clock.now()
             is_too_soon = self._tried_at is not None and abs(now - self._tried_at) < FETCH_AT_MOST_EVERY
             if is_too_soon and self._document is not None:
@@ -276,6 +281,7 @@ class _Document:
             log.warning("issuer did not answer", error=type(error).__name__)
             return False
         finally:
+            self._tries += 1
             self._fetching.release()
         return True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,7 @@ import requests
 import responses
 
 from app.errors import ApplicationMisconfigured, IssuerUnavailable, NotAllowed
-from app.oidc import Identity, Issuer, OpenIdClient
+from app.oidc import Identity, Issuer, OpenIdClient, _Document
 from app.testing.fakes import SteppedClock
 from connectors.simulated_keys import Signer
 
@@ -235,6 +237,29 @@ def test_nobody_signs_in_while_there_were_never_any_keys(world: World) -> None:
         world.come_back()
     world.publish()
     assert world.come_back().subject == "17"
+
+
+def test_who_wait_for_the_first_document_take_what_one_of_them_got(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches, asked, lock = [], threading.Semaphore(0), threading.Lock()
+
+    def fetch() -> dict[str, Any]:
+        fetches.append(1)
+        assert all(asked.acquire(timeout=20) for _ in range(3))  # everybody is here before there is an answer
+        raise requests.ConnectionError
+
+    @dataclass
+    class Door:
+        release: Callable[[], None] = lock.release
+
+        def acquire(self, *, blocking: bool) -> bool:
+            asked.release()
+            return lock.acquire(blocking=blocking)
+
+    document = _Document(fetch, SteppedClock())
+    monkeypatch.setattr(document, "_fetching", Door())
+    with ThreadPoolExecutor(3) as threads:
+        assert [each.result() for each in [threads.submit(document.fetch_again) for _ in range(3)]] == [False] * 3
+    assert len(fetches) == 1
 
 
 def test_a_new_key_is_looked_for_once_a_minute(world: World) -> None:
