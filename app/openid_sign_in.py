@@ -177,7 +177,7 @@ def _enter(installation: Installation, identity: Identity, browser: AtBrowser) -
         found = [team for team, _ in lookups.members_of_identity(connection, identity.issuer, identity.subject)]
         if not found and identity.organization:
             found = lookups.teams_joined_by(connection, identity.issuer, identity.organization)
-        known = {team.id: team for team in lookups.all_teams(connection)} if len(found) > 1 else {}
+        known = {team.id: team for team in lookups.teams_of(connection, found)} if len(found) > 1 else {}
     if len(found) < 2:
         return _enter_team(installation, identity, browser, [(team_id, "") for team_id in found])
     state = secrets.token_urlsafe(32)

@@ -5,6 +5,7 @@ Every function works in any transaction; the schedulers use Database.without_tea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,14 @@ def add_team(connection: sa.Connection, name: str) -> int:
 def all_teams(connection: sa.Connection) -> list[TeamName]:
     """Return every team, oldest first."""
     rows = connection.execute(sa.text("SELECT id, public_id, name FROM threadlink_teams()"))
+    return [TeamName(row.id, str(row.public_id), row.name) for row in rows]
+
+
+def teams_of(connection: sa.Connection, ids: Sequence[int]) -> list[TeamName]:
+    """Return the teams with these ids, oldest first."""
+    rows = connection.execute(
+        sa.text("SELECT id, public_id, name FROM threadlink_teams() WHERE id = ANY(:ids)"), {"ids": list(ids)}
+    )
     return [TeamName(row.id, str(row.public_id), row.name) for row in rows]
 
 

@@ -26,6 +26,9 @@ class Team:
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
+_MEMBERS = "SELECT id, public_id, name, email, role, preferences FROM member WHERE removed_at IS NULL"
+
+
 def team(connection: sa.Connection) -> Team | None:
     """Return the team whose transaction this is."""
     row = connection.execute(
@@ -87,21 +90,17 @@ def add_member(
 
 def members(connection: sa.Connection) -> list[Member]:
     """Return the members of the team who were not removed, by name."""
-    rows = connection.execute(
-        sa.text(
-            "SELECT id, public_id, name, email, role, preferences FROM member WHERE removed_at IS NULL"
-            " ORDER BY name, id"
-        )
-    )
-    return [
-        Member(row.id, str(row.public_id), row.name, row.email, row.role, Preferences(**row.preferences))
-        for row in rows
-    ]
+    return [_member(row) for row in connection.execute(sa.text(f"{_MEMBERS} ORDER BY name, id"))]
 
 
 def member_by_id(connection: sa.Connection, member_id: int) -> Member | None:
-    """Return the member with this id."""
-    return next((member for member in members(connection) if member.id == member_id), None)
+    """Return the member with this id; None for one who was removed."""
+    row = connection.execute(sa.text(f"{_MEMBERS} AND id = :id"), {"id": member_id}).one_or_none()
+    return _member(row) if row else None
+
+
+def _member(row: sa.Row[Any]) -> Member:
+    return Member(row.id, str(row.public_id), row.name, row.email, row.role, Preferences(**row.preferences))
 
 
 def set_preferences(connection: sa.Connection, member_id: int, preferences: Preferences) -> None:
