@@ -196,6 +196,43 @@ def test_a_search_stays_within_its_tab_and_its_team(
         assert inbox.page(connection, inbox.Filter(frozenset(mine), words=("prices",))) == []
 
 
+def test_a_search_finds_what_is_older_than_the_newest_mail(office: Office, database: Database) -> None:
+    """Whichever of its words lead there: of these the first is in all mail, the second in half of it."""
+    account = office.accounts[ADA]
+    with database.for_team(office.team_id) as connection:
+        connection.execute(
+            sa.text(
+                """
+                WITH made AS (
+                  INSERT INTO conversation (team_id, subject, first_message_at, last_message_at, message_count)
+                  SELECT :team, n::text, at, at, 1 FROM generate_series(1, 2200) n,
+                    LATERAL (SELECT timestamptz '2026-03-01' - n * interval '1 minute' AS at) t
+                  RETURNING id, subject::int AS n, last_message_at AS at
+                )
+                INSERT INTO inbox_entry (team_id, account_id, conversation_id, state, last_message_at, words)
+                SELECT :team, :account, id, 'unlinked', at, 'offer half' || n % 2 || ' number' || n || ' o''brien'
+                FROM made
+                """
+            ),
+            {"team": office.team_id, "account": account.id},
+        )
+        subject = {row.id: row.subject for row in connection.execute(sa.text("SELECT id, subject FROM conversation"))}
+
+        def found(*words: str) -> list[str]:
+            wanted = inbox.Filter(frozenset({account.id}), words=words)
+            return [subject[place.conversation_id] for place in inbox.page(connection, wanted, limit=3)]
+
+        assert found("offer", "number2150") == found("number2150") == found("half0", "offer", "number2150") == ["2150"]
+        assert found("offer", "half1", "number2150") == []
+        assert found("offer", "number7") == ["7", "70", "71"]
+        assert found("offer", "number219") == ["219", "2190", "2191"]
+        assert found("offer") == ["1", "2", "3"]
+        assert found("offer", "half0") == ["2", "4", "6"]
+        assert found("o'brien", "number2199") == ["2199"]
+        with_state = inbox.Filter(frozenset({account.id}), state="linked", words=("number2150",))
+        assert inbox.page(connection, with_state) == []
+
+
 def test_a_conversation_shows_its_messages_why_and_what_may_be_done(
     office: Office, browse: Callable[[str], Page]
 ) -> None:
