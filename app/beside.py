@@ -6,7 +6,7 @@ what the add-on's call brought; of its headers only what is stored under the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -63,7 +63,7 @@ class Told:
     link: Link | None
     made_by: str  # the member who linked it by hand
     suggestions: tuple[Suggestion, ...]
-    previews: Mapping[ItemRef, Preview]  # what linking to each of these would change (B7)
+    previews: Mapping[ItemRef, Preview]  # what linking to each would change (B7); of one that is linked, asked later
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,17 @@ def addresses(installation: Installation, connection: sa.Connection, member: Mem
     return smart_bcc.addresses(installation, connection, member, link.ref)
 
 
+def previews(
+    connection: sa.Connection, wanted: Collection[tuple[Seen, Collection[ItemRef]]]
+) -> list[Mapping[ItemRef, Preview]]:
+    """Return, for each conversation, what linking it to each of the items would change (B7).
+
+    Nothing where one press does not link: of one that is linked the question before it is replaced says it.
+    """
+    asked = [(seen, () if seen.conversation.primary_link else refs) for seen, refs in wanted]
+    return [*audience.previews(connection, asked)] if any(refs for _, refs in asked) else [{} for _ in asked]
+
+
 def people_of(connection: sa.Connection, seen: Seen) -> tuple[Counterpart, ...]:
     """Return who else takes part in a conversation, as far as the member may know, and who they are in the CRM."""
     return _people(connection, seen.member, seen.counterparts)
@@ -231,7 +242,7 @@ def _told(installation: Installation, connection: sa.Connection, seen: Seen, loc
         link=link,
         made_by=maker.name if maker else "",
         suggestions=suggested,
-        previews=audience.previews(connection, [(seen, [each.ref for each in suggested])])[0] if suggested else {},
+        previews=previews(connection, [(seen, [each.ref for each in suggested])])[0],
     )
     return Beside(told, people_of(connection, seen), crm_of(installation, connection), is_connected=True)
 

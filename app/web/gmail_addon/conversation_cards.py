@@ -42,7 +42,9 @@ def conversation_card(look: Look, shown: Told, beside: Beside, made_choice: str,
         section(_notices(look, beside.crm)),
         section(_state(look, shown, made_choice, takes_mail=takes_mail)),
         section(_suggestions(look, shown, made_choice) if may_link else (), look.text["suggestions"]),
-        section(_search(look, conversation) if may_link else (), look.text["addon_search_section"]),
+        section(
+            _search(look, conversation) if may_link else (), look.text["change_link" if shown.link else "link_existing"]
+        ),
         section(_people(look, beside, made_choice, conversation=conversation), look.text["people"], folded_after=4),
         section(_creating(look, shown, beside)),
     ]

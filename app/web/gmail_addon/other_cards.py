@@ -12,6 +12,7 @@ from app.linking.visibility import LEVELS
 from app.model import Account, ItemRef
 from app.review import Choice
 from app.signing_in import SignedIn
+from app.store.accounts import SMART_BCC
 from app.store.inbox import COUNTED_UP_TO, State
 from app.web.gmail_addon.conversation_cards import readers_line, suggestion_line, with_readers
 from app.web.gmail_addon.frame import Look
@@ -77,13 +78,15 @@ def settings_card(
     who = [paragraph(text["addon_signed_in"].format(member=signed.member.name, team=signed.team.name))]
     if may_leave:
         who.append(buttons(button(text["addon_leave"], act(look.places.function("leave")))))
-    shown = [section(_account(look, account), account.address) for account in accounts[:MOST_ACCOUNTS]]
+    mailboxes = [account for account in accounts if account.provider != SMART_BCC]
+    shown = [section(_account(look, account), account.address) for account in mailboxes[:MOST_ACCOUNTS]]
     if not shown:
         shown = [section([paragraph(text["no_accounts"])])]
-    own = line(smart_bcc_address, top=text["bcc_own"], bottom=text["bcc_own_hint"])
-    smart_bcc = section([own] if smart_bcc_address else [], text["smart_bcc"])
+    smart_bcc = [line(smart_bcc_address, top=text["bcc_own"], bottom=text["bcc_own_hint"])] if smart_bcc_address else []
+    for account in accounts:
+        smart_bcc += _account(look, account) if account.provider == SMART_BCC else []
     footer = button(text["addon_open"], visit(look.places.page("/preferences/email-sync")))
-    return card("settings", [*shown, smart_bcc, section(who)], footer=footer)
+    return card("settings", [*shown, section(smart_bcc, text["smart_bcc"]), section(who)], footer=footer)
 
 
 def connect_card(look: Look, invitation: str) -> Card:
@@ -175,9 +178,10 @@ def _account(look: Look, account: Account) -> list[Widget]:
     switched = switch(
         "auto_link", is_on=account.auto_link, click=act(look.places.function("set_auto_link"), a=account.public_id)
     )
+    is_news = account.state != "live" and f"account_{account.state}" in text
     levels = [(level, text[f"addon_visibility_{level}"]) for level in LEVELS]
     chosen = act(look.places.function("set_visibility"), a=account.public_id)
     return [
-        line(text["addon_auto_link"], bottom=text.get(f"account_{account.state}", ""), end=switched),
+        line(text["addon_auto_link"], bottom=text[f"account_{account.state}"] if is_news else "", end=switched),
         choice("visibility", text["addon_visibility"], levels, account.visibility, click=chosen),
     ]

@@ -58,7 +58,7 @@ def reviewing(asked: Asked) -> Card:
     of_each = other_cards.SUGGESTIONS_OF_A_CHOICE
     with asked.reading() as connection:
         shown = review.choices(connection, asked.signed.member)[: other_cards.MOST_CHOICES]
-        previews = audience.previews(
+        previews = beside.previews(
             connection, [(each.seen, [offered.ref for offered in each.suggestions[:of_each]]) for each in shown]
         )
     made = [asked.choice(each.seen.conversation.public_id) for each in shown]
@@ -123,7 +123,7 @@ def search(asked: Asked) -> Answer:
         seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
-        (previews,) = audience.previews(connection, [(seen, [hit.ref for hit in hits])])
+        (previews,) = beside.previews(connection, [(seen, [hit.ref for hit in hits])])
     is_linked, made_choice = seen.conversation.primary_link is not None, asked.choice(asked.conversation)
     shown = conversation_cards.hits_card(
         asked.look, asked.conversation, query, hits, previews, made_choice, is_linked=is_linked

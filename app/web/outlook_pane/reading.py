@@ -50,7 +50,7 @@ def search(asked: Asked) -> Response:
         seen = see_one(connection, asked.signed.member, asked.conversation)
         reader = mirror.audience(connection, asked.signed.member)
         hits = mirror.search_items(connection, query, limit=HITS, reader=reader) if query else []
-        (previews,) = audience.previews(connection, [(seen, [hit.ref for hit in hits])])
+        (previews,) = beside.previews(connection, [(seen, [hit.ref for hit in hits])])
     return part(
         asked,
         "outlook_hits.html",
