@@ -19,11 +19,11 @@ from app.errors import NotAllowed, NotFound
 from app.explain import explain
 from app.linking.addresses import is_ours, match_key, without_secret
 from app.linking.authenticity import direction, message_verdict, sender
-from app.linking.reasons import sentence
+from app.linking.reasons import sentence, utc
 from app.linking.suggest import Suggestion
 from app.linking.text import excerpt, fold
 from app.linking.visibility import visible_bcc
-from app.model import Attachment, Copy, Direction, Item, ItemRef, Level, Member, Message, Person
+from app.model import Attachment, Copy, Direction, Item, ItemRef, Level, Member, Message, Participant, Person
 from app.standing import Standing, standing
 from app.store import conversations, mirror
 from app.trail import Entry
@@ -141,6 +141,53 @@ def shown(
         history=trail.entries(connection, seen, told["history"]),
         standing=standing(connection, seen, now),
     )
+
+
+def messages_document(connection: sa.Connection, seen: Seen) -> dict[str, Any]:
+    """Return the messages of a conversation and who takes part, as programs read them: what its page shows."""
+    (with_text,) = conversations.load(connection, [seen.conversation.id], with_text=True)
+    levels = {message.id: seen.level_of(message) for message in with_text.messages}
+    return {
+        "messages": [
+            _message_document(seen, message, levels[message.id])
+            for message in with_text.messages
+            if levels[message.id] != "private"
+        ],
+        "people": [
+            {
+                "address": person.address,
+                "name": person.name,
+                "is_ours": person.is_ours,
+                "person": person.known_as or None,
+                "organization": person.organization or None,
+            }
+            for person in _people(connection, seen)
+        ],
+    }
+
+
+def _message_document(seen: Seen, message: Message, level: Level) -> dict[str, Any]:
+    author, copy = sender(message), seen.copy_of(message)
+    return {
+        "id": message.public_id,
+        "internet_id": message.internet_id,
+        "sent_at": utc(message.at),
+        "direction": direction(message, seen.ours),
+        "readable": level,
+        "from": _address_document(seen, author) if author else None,
+        "to": [_address_document(seen, each) for each in message.participants if each.role in {"to", "cc"}],
+        "bcc": [_address_document(seen, each) for each in visible_bcc(seen.reader, message)],
+        "subject": message.subject if level in {"subject", "full"} else None,
+        "text": (copy.text or copy.snippet) if copy else None,
+        "attachments": [
+            {"name": each.name, "size_bytes": each.size_bytes} for each in (copy.attachments if copy else ())
+        ],
+        "in_doubt": message_verdict(message) == "fail",
+    }
+
+
+def _address_document(seen: Seen, person: Participant) -> dict[str, str]:
+    return {"address": without_secret(person.address, seen.ours), "name": person.name}
 
 
 def move(connection: sa.Connection, member: Member, public_id: str, ref: ItemRef) -> Move | None:

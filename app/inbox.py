@@ -33,6 +33,7 @@ PAGE_SIZE = 50
 SHOWN_PEOPLE = 3
 MOST_NEW = 99  # conversations that came since; more are not counted
 MOST_RELATED = 30
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 1, 1)  # no mail is older or newer, and every zone can say them
 RECORD_KINDS = ("person", "organization")
 
 Note = Literal["", "waits", "parked"]
@@ -302,12 +303,14 @@ def _filter(
         words=words,
         record=record.ref if record else None,
         since=_midnight(wanted.since, zone),
-        until=_midnight(wanted.until + timedelta(days=1) if wanted.until else None, zone),
+        until=_midnight(wanted.until, zone, timedelta(days=1)),
     ), record
 
 
-def _midnight(day: date | None, zone: ZoneInfo | None) -> datetime | None:
-    return datetime.combine(day, time(), zone or ZoneInfo("UTC")) if day else None
+def _midnight(day: date | None, zone: ZoneInfo | None, later: timedelta = timedelta()) -> datetime | None:
+    if day is None:
+        return None
+    return datetime.combine(min(max(day, FIRST_DAY), LAST_DAY) + later, time(), zone or ZoneInfo("UTC"))
 
 
 def _record(connection: sa.Connection, member: Member, kind: str, external_id: str) -> Related | None:

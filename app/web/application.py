@@ -92,6 +92,16 @@ ANSWERS: tuple[tuple[type[ThreadlinkError], int, str], ...] = (
     (ApplicationMisconfigured, 502, "misconfigured"),
 )
 
+# Reasons of what is refused before a view is asked.
+HTTP_REASONS = {
+    400: "bad_request",
+    401: "key_not_valid",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "not_json",
+}
+
 log = structlog.get_logger(__name__)
 
 
@@ -157,7 +167,8 @@ def _host(url: str) -> str:
 
 
 def _http_error(error: HTTPException) -> Response:
-    answer = _problem(error.code or 500, "http")
+    status = error.code or 500
+    answer = _problem(status, HTTP_REASONS.get(status, "http"))
     for name, value in error.get_headers():
         if name in ("Allow", "WWW-Authenticate"):
             answer.headers[name] = value

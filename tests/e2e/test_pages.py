@@ -44,6 +44,7 @@ PAGES = [
     "/settings/audit",
     "/sign-in",
     "/api/docs",
+    "/api/docs/policy with its shapes",
     "/conversations/",
 ]
 
@@ -84,6 +85,10 @@ def visit(page: Page, path: str) -> None:
             page.get_by_label("Find a deal, lead or project").press("Enter")
             page.get_by_role("button", name="Brightwater lobby").click()
             page.wait_for_url("**/work/*")
+        case "/api/docs/policy with its shapes":
+            page.goto("/api/docs/policy")
+            for shape in page.locator("summary").all():
+                shape.click()
         case "picking":
             page.goto("/inbox?state=review")
             page.locator(".row").first.get_by_role("button", name="Link item").click()

@@ -146,6 +146,7 @@ ROUTES: Mapping[str, Ask] = {
         "/webhooks/crm/{crm_connection}", json={"meta": {}}, access="everybody", idle=_NOT_PROVEN
     ),
     "GET /api/docs": Ask("/api/docs", access="everybody"),
+    "GET /api/docs/<chapter>": Ask("/api/docs/conversations", access="everybody"),
     "GET /api/openapi.json": Ask("/api/openapi.json", access="everybody"),
     # pages
     "GET /": Ask("/", access="everybody"),
@@ -334,11 +335,16 @@ ROUTES: Mapping[str, Ask] = {
     "POST /api/v1/accounts/<uuid:account>/auto-link": Ask(
         "/api/v1/accounts/{account}/auto-link", json={"auto_link": False}
     ),
-    "GET /api/v1/conversations": Ask("/api/v1/conversations", query=({}, {"q": "canary"}), shows_owner=True),
+    "GET /api/v1/conversations": Ask(
+        "/api/v1/conversations", query=({}, {"q": "canary"}, {"about": "person/p1"}), shows_owner=True
+    ),
     "GET /api/v1/conversations/<uuid:conversation>/decisions": Ask(
         "/api/v1/conversations/{linked}/decisions", shows_owner=True
     ),
     "GET /api/v1/conversations/<uuid:conversation>": Ask("/api/v1/conversations/{conversation}", shows_owner=True),
+    "GET /api/v1/conversations/<uuid:conversation>/messages": Ask(
+        "/api/v1/conversations/{conversation}/messages", shows_owner=True
+    ),
     "GET /api/v1/conversations/<uuid:conversation>/suggestions": Ask("/api/v1/conversations/{linked}/suggestions"),
     "POST /api/v1/conversations/<uuid:conversation>/link": Ask(
         "/api/v1/conversations/{conversation}/link", json={"item": _ITEM}
@@ -347,6 +353,10 @@ ROUTES: Mapping[str, Ask] = {
     "POST /api/v1/conversations/<uuid:conversation>/dismiss": Ask("/api/v1/conversations/{linked}/dismiss", json={}),
     "POST /api/v1/conversations/<uuid:conversation>/visibility": Ask(
         "/api/v1/conversations/{conversation}/visibility", json={"level": "full"}
+    ),
+    "POST /api/v1/conversations/<uuid:conversation>/trust": Ask("/api/v1/conversations/{conversation}/trust", json={}),
+    "POST /api/v1/conversations/bulk-dismiss": Ask(
+        "/api/v1/conversations/bulk-dismiss", json={"conversations": ["{conversation}", "{linked}"]}
     ),
     "POST /api/v1/conversations/bulk-link": Ask(
         "/api/v1/conversations/bulk-link", json={"conversations": ["{conversation}", "{linked}"], "item": _ITEM}
@@ -388,8 +398,8 @@ ROUTES: Mapping[str, Ask] = {
         "/api/v1/policy/dry-run", json={"blocklist": ["elsewhere.test"]}, access="administrators"
     ),
     "POST /api/v1/replay": Ask("/api/v1/replay", json={"days": 366}, access="administrators"),
-    "GET /api/v1/work/<uuid:public_id>": Ask("/api/v1/work/{work}", shows_owner=True),
-    "POST /api/v1/work/<uuid:public_id>/begin": Ask("/api/v1/work/{work}/begin", json={}),
+    "GET /api/v1/work/<uuid:work>": Ask("/api/v1/work/{work}", shows_owner=True),
+    "POST /api/v1/work/<uuid:work>/begin": Ask("/api/v1/work/{work}/begin", json={}),
     "POST /api/v1/undo": Ask("/api/v1/undo", json={"action": "{action}"}),
     "GET /icons/<name>.png": Ask("/icons/none.png", access="everybody"),
     "GET /<any(gmail, outlook):host>/connect/<token>": Ask("/outlook/connect/{invited_outlook}", access="everybody"),

@@ -5,20 +5,21 @@ Ids are the public ones. Text comes out as PostgreSQL stores it and UTF-8 says i
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.linking.addresses import normalize
-from app.model import ItemKind, Level
+from app.model import AccountKind, ItemKind, Level
 from app.outgoing_webhooks import LONGEST_URL
 from app.store.inbox import State
 from app.store.outgoing_webhooks import KINDS, Kind
 from app.web.paging import LONGEST_CURSOR
 
 LONGEST_QUERY = 200
-MOST_IN_BULK = 200
+MOST_IN_BULK = 500
 MOST_ON_A_PAGE = 200
 LONGEST_NAME = 200
 MOST_ADDRESSES = 20
@@ -63,6 +64,9 @@ Address = Annotated[
     Field(min_length=3, max_length=320, json_schema_extra={"format": "email"}),
     AfterValidator(_address),
 ]
+RecordRef = Annotated[
+    str, AfterValidator(_is_storable), Field(max_length=220, pattern=r"^(person|organization)/[^\x00]+$")
+]
 
 
 class Closed(BaseModel):
@@ -87,6 +91,10 @@ class BulkLinkIn(Closed):
     elsewhere: Literal["skip", "move"] = Field(
         "skip", description="What becomes of conversations that are linked to another item."
     )
+
+
+class BulkDismissIn(Closed):
+    conversations: list[Id] = Field(min_length=1, max_length=MOST_IN_BULK)
 
 
 class VisibilityIn(Closed):
@@ -151,6 +159,10 @@ class ListIn(Closed):
         description="The beginnings of words of a subject, a snippet, a name or address.",
     )
     account: Id | None = Field(None, description="One of the caller's own accounts.")
+    account_kind: AccountKind | None = Field(None, description="Of the accounts: personal ones, or those of the team.")
+    about: RecordRef | None = Field(None, description="A person or an organization of the CRM, as person/7.")
+    since: date | None = Field(None, description="Mail of this day or later, in the time zone of the caller.")
+    until: date | None = Field(None, description="Mail of this day or earlier, in the time zone of the caller.")
     limit: int = Field(50, ge=1, le=MOST_ON_A_PAGE)
     cursor: str | None = Field(None, max_length=LONGEST_CURSOR, description="The `next` of the page before.")
 

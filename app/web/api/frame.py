@@ -1,4 +1,4 @@
-"""How every route of the API works: who calls, what is validated, what a repeat is answered, what is documented.
+"""How every route of the API works: who calls, what is validated, what a repeat is answered.
 
 A write may carry an Idempotency-Key: repeated within a day it is answered as the first time, and done once. The key and
 the answer are stored in the transaction of the write itself.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pydantic
 import sqlalchemy as sa
@@ -20,25 +20,20 @@ from spectree import Response as Responses
 from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 
 from app.acting import Acting
 from app.api_keys import Caller, caller_of
 from app.errors import CrmNotReached, InvalidRequest, NotAllowed, PermanentError, RequestRefused
 from app.installation import Installation
-from app.model import Member
-from app.store import api_keys
+from app.model import ItemRef, Member
+from app.store import api_keys, crm, teams
 from app.web import limits
-from app.web.api import docs
+from app.web.api import docs, openapi
 from app.web.api.answered import Problem
+from app.web.api.asked import ItemIn
 
 VERSION = "1"
-LONGEST_IDEMPOTENCY_KEY = 200
-_DESCRIPTION = """\
-Everything a member may see and do in threadlink, with the rights of that member. Make a key with
-`threadlink api-keys add NAME --as MEMBER` and send it as `Authorization: Bearer tl_…`. A write may carry an
-`Idempotency-Key`: repeated within a day it is answered as the first time, and done once. Errors are problem documents
-(RFC 9457); their `reason` is stable, and what is not yours is answered like what is not there."""
 
 Work = Callable[[sa.Connection, Acting], dict[str, Any]]
 
@@ -56,7 +51,7 @@ class Frame:
             openapi_version="3.1.0",
             title="threadlink",
             version=VERSION,
-            description=_DESCRIPTION,
+            description=openapi.ABOUT,
             security_schemes=[
                 SecurityScheme(name="key", data=SecuritySchemeData(type=SecureType.HTTP, scheme="bearer")),
             ],
@@ -67,6 +62,7 @@ class Frame:
         )
         self.routes.get("/openapi.json")(self._document)
         self.routes.get("/docs")(self._docs)
+        self.routes.get("/docs/<chapter>")(self._docs)
         self.routes.before_request(self._authenticate)
 
     def route(
@@ -76,7 +72,7 @@ class Frame:
         codes = {"HTTP_200": answer, "HTTP_401": Problem, "HTTP_403": Problem, "HTTP_404": Problem, "HTTP_429": Problem}
         codes["HTTP_503"] = Problem
         if method != "GET":
-            codes |= {"HTTP_409": Problem, "HTTP_413": Problem}
+            codes |= {"HTTP_409": Problem, "HTTP_413": Problem, "HTTP_415": Problem}
 
         def register(view: Callable[..., Any]) -> Callable[..., Any]:
             validated = self._spec.validate(
@@ -157,37 +153,37 @@ class Frame:
         if caller is None:
             raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
         limits.count_member(caller.team_id, caller.member.id)
+        _require_json()
         g.caller = caller
 
     def _document(self) -> Response:
         """Answer with the OpenAPI document."""
         return jsonify(self._described)
 
-    def _docs(self) -> Response:
-        """Answer with the page for people."""
-        return docs.page(self._described)
+    def _docs(self, chapter: str = "") -> Response:
+        """Answer with a page for people."""
+        return docs.page(self._described, chapter)
 
     @cached_property
     def _described(self) -> dict[str, Any]:
-        """The OpenAPI document; the errors of every route are problem documents."""
-        document = deepcopy(self._spec.spec)
-        for operations in document["paths"].values():
-            for method, operation in operations.items():
-                for status, answer in operation["responses"].items():
-                    if status >= "400" and "content" in answer:
-                        answer["content"] = {"application/problem+json": next(iter(answer["content"].values()))}
-                if method != "get":
-                    operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
-        return dict(document)
+        """The OpenAPI document."""
+        return openapi.finished(self._spec.spec, self.installation.settings.public_base_url)
 
 
-_IDEMPOTENCY_PARAMETER = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
-    "description": "Any text that is yours alone for this write, such as a uuid.",
-}
+def locale_of(connection: sa.Connection, member: Member) -> str:
+    """Return the language that a member reads: the member's own, or the team's."""
+    team = teams.team(connection)
+    return member.preferences.locale or (team.locale if team else "en")
+
+
+def zone_of(member: Member) -> ZoneInfo:
+    """Return the time zone that a member's days are in."""
+    return ZoneInfo(member.preferences.time_zone or "UTC")
+
+
+def ref_of(connection: sa.Connection, item: ItemIn) -> ItemRef:
+    """Name an item of the team's CRM. Raises NotFound (item_unknown) when the team has no CRM."""
+    return crm.item_ref(connection, item.kind, item.id)
 
 
 def _caller() -> Caller:
@@ -195,13 +191,26 @@ def _caller() -> Caller:
     return caller
 
 
+def _require_json() -> None:
+    """Refuse a body that is no JSON object; what validates the fields would take it for an empty one.
+
+    Raises UnsupportedMediaType, InvalidRequest.
+    """
+    if not request.get_data():
+        return
+    if not request.is_json:
+        raise UnsupportedMediaType
+    if not isinstance(request.get_json(silent=True), dict):
+        raise InvalidRequest([{"field": "body", "message": "must be a JSON object"}])
+
+
 def _idempotency() -> tuple[bytes, bytes] | None:
     """Return the hashes of the Idempotency-Key and of the request it stands for; None without one."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 1 <= len(key) <= LONGEST_IDEMPOTENCY_KEY:
-        message = f"must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters"
+    if not 1 <= len(key) <= openapi.LONGEST_IDEMPOTENCY_KEY:
+        message = f"must have 1 to {openapi.LONGEST_IDEMPOTENCY_KEY} characters"
         raise InvalidRequest([{"field": "Idempotency-Key", "message": message}])
     asked = b"\n".join([request.method.encode(), request.path.encode(), request.get_data()])
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest(), hashlib.sha256(asked).digest()

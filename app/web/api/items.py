@@ -13,10 +13,10 @@ from app.errors import NotFound
 from app.item_history import history
 from app.model import ITEM_KINDS, Item
 from app.store import mirror
-from app.web.api.answered import FoundItems, ItemOut, MadeItemOut, MadePerson, OfItem
+from app.web.api.answered import FoundItems, ItemOut, MadeItemOut, MadePerson
+from app.web.api.answered_conversations import OfItem
 from app.web.api.asked import ItemIn, NewItemIn, PersonIn, SearchIn
-from app.web.api.conversations import locale_of, ref_of
-from app.web.api.frame import Frame
+from app.web.api.frame import Frame, locale_of, ref_of
 
 _TAG = "items"
 _ITEM = "/items/<any(deal, lead, project):kind>/<string:item>"
@@ -63,7 +63,7 @@ def add(frame: Frame) -> None:
         """List the conversations that are linked to an item, and those without a link of its people."""
         asked = _asked(kind, item)
         with frame.reading() as (connection, member):
-            shown = history(connection, member, ref_of(connection, asked), locale_of(connection))
+            shown = history(connection, member, ref_of(connection, asked), locale_of(connection, member))
         if shown is None:
             raise NotFound("item_unknown", item=f"{kind}/{item}")
         return jsonify(

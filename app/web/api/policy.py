@@ -15,8 +15,7 @@ from app.errors import NotAllowed
 from app.store.work import Work
 from app.web.api.answered import PolicyOut, WorkOut
 from app.web.api.asked import PolicyIn, ReplayIn
-from app.web.api.conversations import locale_of
-from app.web.api.frame import Frame
+from app.web.api.frame import Frame, locale_of
 from app.web.api.work import document
 
 _TAG = "policy"
@@ -67,5 +66,5 @@ def _given(json: PolicyIn) -> dict[str, Any]:
 
 
 def _told(connection: sa.Connection, acting: Acting, begun: Work) -> dict[str, Any]:
-    locale = locale_of(connection)
+    locale = locale_of(connection, acting.member)
     return document(long_work.show(connection, acting.member, begun.public_id, locale), locale)

@@ -14,8 +14,7 @@ from app.linking.reasons import sentence
 from app.model import ItemRef
 from app.web.api.answered import WorkOut
 from app.web.api.asked import BeginIn, WorkQuery
-from app.web.api.conversations import locale_of
-from app.web.api.frame import Frame
+from app.web.api.frame import Frame, locale_of
 
 _TAG = "work"
 
@@ -23,24 +22,24 @@ _TAG = "work"
 def add(frame: Frame) -> None:
     """Add the routes."""
 
-    @frame.route("GET", "/work/<uuid:public_id>", WorkOut, _TAG)
-    def get_work(public_id: UUID, query: WorkQuery) -> Response:
+    @frame.route("GET", "/work/<uuid:work>", WorkOut, _TAG)
+    def get_work(work: UUID, query: WorkQuery) -> Response:
         """Say how far something is that takes long, and what became of each conversation."""
         with frame.reading() as (connection, member):
-            locale = locale_of(connection)
-            shown = long_work.show(connection, member, str(public_id), locale, query.after)
+            locale = locale_of(connection, member)
+            shown = long_work.show(connection, member, str(work), locale, query.after)
         return jsonify(document(shown, locale))
 
-    @frame.route("POST", "/work/<uuid:public_id>/begin", WorkOut, _TAG)
-    def begin_work(public_id: UUID, json: BeginIn) -> Response:
+    @frame.route("POST", "/work/<uuid:work>/begin", WorkOut, _TAG)
+    def begin_work(work: UUID, json: BeginIn) -> Response:
         """Do what was looked at and is `ready`: save the policy, apply the replay, link the conversations."""
 
-        def work(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
-            begun = long_work.begin(connection, acting, str(public_id), elsewhere=json.elsewhere)
-            locale = locale_of(connection)
+        def act(connection: sa.Connection, acting: Acting) -> dict[str, Any]:
+            begun = long_work.begin(connection, acting, str(work), elsewhere=json.elsewhere)
+            locale = locale_of(connection, acting.member)
             return document(long_work.show(connection, acting.member, begun.public_id, locale), locale)
 
-        return frame.writing(work)
+        return frame.writing(act)
 
 
 def document(shown: long_work.Shown, locale: str) -> dict[str, Any]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import api_keys
+from app import api_keys, work
 from app.store.database import Database
-from tests.integration.building import ADA, BEA, CAN, DAN, TOM, Office, northwind
+from app.web.api import docs
+from tests.integration.building import ADA, BEA, CAN, DAN, PROVEN_FALSE, TOM, Office, northwind
+from tests.integration.web.conftest import ORIGIN
 from tests.integration.web.program import Program
 
 pytestmark = pytest.mark.integration
@@ -138,6 +143,68 @@ def test_many_are_linked_at_once_with_a_reason_for_each_that_is_not(
     assert done["not_linked"] == {asked[2]: "already_linked", asked[3]: "not_found", unknown: "not_found"}
 
 
+def test_more_than_a_few_are_work_that_names_nothing_hidden(
+    office: Office, program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "AT_ONCE", 2)
+    mine = [office.mail(f"m{n}", TOM, ADA) for n in range(3)]
+    hidden = office.mail("m4", TOM, CAN, at=[CAN])
+    asked = [*(id_of(office, each) for each in (*mine, hidden)), str(uuid.uuid4())]
+    ada = program(ADA)
+    _, told = ada.post("/conversations/bulk-link", {"conversations": asked, "item": {"kind": "deal", "id": "d2"}})
+    assert (told["linked"], told["not_linked"]) == ([], dict.fromkeys(asked[3:], "not_found"))
+    assert ada.get(f"/work/{told['work']}")[1]["total"] == 3
+    with office.database.for_team(office.team_id) as connection:
+        found = work.of_member(connection, office.acting(ADA).member, told["work"])
+        while work.advance(connection, office.team_id, found.id, office.now):
+            pass
+    shown = ada.get(f"/work/{told['work']}")[1]
+    assert (shown["state"], shown["counts"], shown["action"]) == ("done", {"done": 3}, told["action"])
+    assert {office.linked(each) for each in mine} == {"deal/d2"}
+
+
+def test_many_are_dismissed_at_once_and_the_others_left(office: Office, program: Callable[..., Program]) -> None:
+    choice, linked, hidden = (
+        office.mail("m1", TOM, ADA),
+        office.mail("m2", BEA, ADA),
+        office.mail("m3", TOM, CAN, at=[CAN]),
+    )
+    asked, ada = [id_of(office, each) for each in (choice, linked, hidden)], program(ADA)
+    _, told = ada.post("/conversations/bulk-dismiss", {"conversations": asked})
+    assert (told["dismissed"], told["left"]) == (asked[:1], {asked[1]: "already_linked", asked[2]: "not_found"})
+    assert ada.get("/conversations", state="dismissed")[1]["conversations"][0]["id"] == asked[0]
+    assert ada.post("/undo", {"action": told["action"]})[1]["undone"] == asked[:1]
+
+
+def test_messages_are_told_as_far_as_the_caller_may_read_them(office: Office, program: Callable[..., Program]) -> None:
+    office.mail("m1", BEA, ADA)
+    conversation = office.mail("m2", ADA, BEA, bcc="nora@kestrel.test", answers="m1")
+    office.share(ADA, conversation, "subject")
+    path = f"/conversations/{id_of(office, conversation)}/messages"
+    _, told = program(ADA).get(path)
+    first, second = told["messages"]
+    assert (first["from"]["address"], first["text"], first["readable"]) == (BEA, "Text of m1.", "full")
+    assert (second["to"][0]["address"], second["bcc"][0]["address"]) == (BEA, "nora@kestrel.test")
+    assert {each["address"]: each["is_ours"] for each in told["people"]} == {
+        BEA: False,
+        "nora@kestrel.test": False,
+        ADA: True,
+    }
+    _, seen = program(CAN).get(path)
+    assert [(each["subject"], each["text"], each["bcc"]) for each in seen["messages"]] == [("Prices", None, [])] * 2
+    assert "nora" not in str(seen)
+
+
+def test_a_sender_in_doubt_is_trusted(office: Office, program: Callable[..., Program]) -> None:
+    conversation = office.mail("m1", BEA, ADA, headers=[PROVEN_FALSE])
+    path, ada = f"/conversations/{id_of(office, conversation)}", program(ADA)
+    assert office.linked(conversation) is None
+    assert ada.get(f"{path}/messages")[1]["messages"][0]["in_doubt"] is True
+    assert ada.post(f"{path}/trust")[1]["outcome"] == "trusted"
+    assert office.linked(conversation) == "deal/d1"
+    assert ada.post(f"{path}/trust")[1]["reason"] == "sender_not_in_doubt"
+
+
 def test_items_are_found_and_read(office: Office, program: Callable[..., Program]) -> None:
     ada = program(ADA)
     assert [each["id"] for each in ada.get("/items", q="refi")[1]["items"]] == ["d2"]
@@ -215,6 +282,32 @@ def test_an_idempotency_key_has_a_length(office: Office, program: Callable[..., 
 # --- problems and the document ---
 
 
+def test_what_no_view_looks_at_has_a_reason_too(program: Callable[..., Program]) -> None:
+    ada = program(ADA)
+    key = {"Authorization": f"Bearer {ada.key}"}
+    client = ada.client
+    answers = [
+        client.get("/api/v1/accounts"),
+        client.get("/api/v1/nothing", headers=key),
+        client.delete("/api/v1/accounts", headers=key),
+        client.put("/api/v1/policy", headers=key, data='{"blocklist": [],}', content_type="application/json"),
+        client.put("/api/v1/policy", headers=key, json=[]),
+        client.post("/api/v1/undo", headers=key, data="x" * 70_000, content_type="application/json"),
+        client.post("/api/v1/undo", headers=key, data="action=1"),
+    ]
+    assert [(answer.status_code, answer.json["reason"]) for answer in answers] == [
+        (401, "key_not_valid"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+        (422, "invalid_request"),
+        (422, "invalid_request"),
+        (413, "too_large"),
+        (415, "not_json"),
+    ]
+    assert {answer.mimetype for answer in answers} == {"application/problem+json"}
+    assert answers[3].json["fields"] == [{"field": "body", "message": "must be a JSON object"}]
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -267,18 +360,67 @@ def test_the_document_describes_every_route(app: Flask, client: FlaskClient) -> 
         assert "application/problem+json" in operation["responses"]["401"]["content"]
 
 
-def test_the_document_is_a_page_for_people_too(client: FlaskClient) -> None:
-    answer = client.get("/api/docs")
+def test_the_document_is_pages_for_people_too(client: FlaskClient) -> None:
     document = client.get("/api/openapi.json").json
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    chapters = {operation["tags"][0] for path in document["paths"].values() for operation in path.values()}
+    pages = {name: client.get(f"/api/docs{name}") for name in ["", "/reasons", *(f"/{each}" for each in chapters)]}
+    assert {(page.status_code, page.mimetype) for page in pages.values()} == {(200, "text/html")}
+    ids = {
+        (f"/api/docs{name}", each) for name, page in pages.items() for each in re.findall(r' id="([^"]+)"', page.text)
+    }
+    for name, page in pages.items():
+        links = re.findall(r'href="(/api/docs[^"#]*)?#([^"]+)"', page.text)
+        assert {(path or f"/api/docs{name}", target) for path, target in links} <= ids
+        assert "<script" not in page.text
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            assert f"<code>{path}</code>" in answer.text
-            assert f'id="{operation["operationId"]}"' in answer.text
-    links = set(re.findall(r'href="#(\w+)"', answer.text)) - {"content"}
-    assert links == set(re.findall(r'<section class="route" id="(\w+)"', answer.text))
-    assert "<script" not in answer.text
+            page = pages[f"/{operation['tags'][0]}"].text
+            assert f"<code>{path}</code>" in page
+            assert f'id="{operation["operationId"]}"' in page
+    assert client.get("/api/docs/nothing").status_code == 404
     assert client.get("/api/openapi.json").json == document  # asking again adds nothing
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Give a schema what it refers to, with nothing let through that it does not name."""
+    shapes = {name: {"additionalProperties": False, **each} for name, each in document["components"]["schemas"].items()}
+    return {**schema, "components": {"schemas": shapes}}
+
+
+def test_every_route_has_an_example_that_its_schema_lets_through(client: FlaskClient) -> None:
+    document = client.get("/api/openapi.json").json
+    found = 0
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            bodies = [operation["responses"]["200"]["content"]["application/json"]]
+            bodies += [operation["requestBody"]["content"]["application/json"]] if "requestBody" in operation else []
+            given = [each for each in operation["parameters"] if "example" in each]
+            assert {each["name"] for each in operation["parameters"] if each["required"]} <= {e["name"] for e in given}
+            for each in (*bodies, *given):
+                jsonschema.validate(each["example"], _resolved(document, each["schema"]))
+                found += 1
+    for methods in document["webhooks"].values():
+        told = methods["post"]["requestBody"]["content"]["application/json"]
+        jsonschema.validate(told["example"], _resolved(document, told["schema"]))
+    assert found > 60
+    assert {"422", "429", "503"} <= methods_of(document)["link"]["responses"].keys()
+
+
+def test_an_example_is_a_command_that_a_shell_understands(client: FlaskClient) -> None:
+    document = client.get("/api/openapi.json").json
+    for path, operation in docs.operations(document):
+        words = shlex.split(operation.request.replace("\\\n", ""))
+        url = next(word for word in words if word.startswith(ORIGIN))
+        assert "{" not in url, path
+        if operation.body:
+            assert (
+                json.loads(words[words.index("-d") + 1])
+                == methods_of(document)[operation.name]["requestBody"]["content"]["application/json"]["example"]
+            )
+
+
+def methods_of(document: dict[str, Any]) -> dict[str, Any]:
+    return {operation["operationId"]: operation for path in document["paths"].values() for operation in path.values()}
 
 
 def test_a_write_says_in_the_document_that_it_may_be_repeated(client: FlaskClient) -> None:

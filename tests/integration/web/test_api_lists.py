@@ -67,6 +67,20 @@ def test_one_account_is_looked_at_alone_and_anothers_is_not_there(office: Office
     assert ada.get("/conversations", account=theirs)[0] == 404
 
 
+def test_a_list_is_narrowed_by_people_and_days(office: Office, program: Programs) -> None:
+    office.mailbox("sales@northwind.test", kind="team", collaborators=[ADA])
+    office.mail("m1", BEA, ADA, subject="Bea")
+    office.mail("m2", TOM, "sales@northwind.test", at=["sales@northwind.test"], subject="Tom")
+    ada = program(ADA)
+    assert pages(ada, account_kind="team") == [["Tom"]]
+    assert pages(ada, account_kind="personal") == pages(ada, about="person/p1") == [["Bea"]]
+    assert pages(ada, about="person/nobody") == [[]]
+    assert pages(ada, since="2026-03-03") == pages(ada, until="2026-03-01") == [[]]
+    assert pages(ada, since="0001-01-01", until="9999-12-31") == [["Tom", "Bea"]]
+    for wrong in ({"about": "deal/d1"}, {"since": "yesterday"}, {"account_kind": "mine"}):
+        assert ada.get("/conversations", **wrong)[0] == 422
+
+
 def test_a_cursor_is_worth_nothing_to_others_and_cannot_be_made(office: Office, program: Programs) -> None:
     for number in range(2):
         office.mail(f"t{number}", TOM, [ADA, CAN], at=[ADA, CAN])

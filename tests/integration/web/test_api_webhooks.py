@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,13 +133,7 @@ def test_a_delivery_is_signed_as_the_standard_says_and_a_rotated_secret_counts_f
     target: Target,
     deliver: Callable[[], None],
     clock: StoppedClock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def at_any_time(_: Verifier, at: str) -> datetime:
-        return datetime.fromtimestamp(int(at), UTC)
-
-    monkeypatch.setattr(Verifier, "_Webhook__verify_timestamp", at_any_time)
-
     def signed_with(secret: str) -> bool:
         _, headers, body = target.sent[-1]
         try:
@@ -153,7 +147,6 @@ def test_a_delivery_is_signed_as_the_standard_says_and_a_rotated_secret_counts_f
     deliver()
     assert hook["secret"].startswith("whsec_")
     assert signed_with(hook["secret"])
-    assert target.sent[-1][1]["webhook-timestamp"] == str(int(clock.at.timestamp()))
     fresh = dan.post(f"/webhooks/{hook['id']}/rotate")[1]["secret"]
     dan.post(f"/webhooks/{hook['id']}/test")
     deliver()
