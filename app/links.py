@@ -253,7 +253,7 @@ def link_all(
         connection, acting, [(conversation.id, primary) for conversation, primary in moved if primary], "replaced"
     )
     rows.unbury(connection, {(each, item.ref) for each in ids})
-    rows.undismiss(connection, ids)
+    rows.undismiss(connection, ids, acting.now)
     rows.add(
         connection,
         acting.team_id,
@@ -310,7 +310,7 @@ def follow_items(connection: sa.Connection, team_id: int, changed: Changed, now:
     ended = rows.to_records(connection, changed.deleted) if changed.deleted else []
     rows.remove(connection, [row.id for row in ended], why="item_deleted", at=now)
     back = rows.to_records(connection, changed.restored, ended_because="item_deleted") if changed.restored else []
-    returned = rows.bring_back(connection, [row.id for row in back])
+    returned = rows.bring_back(connection, [row.id for row in back], now)
     moved: list[Any] = []
     for merge in changed.merges:
         stood = rows.to_records(connection, [merge.gone])

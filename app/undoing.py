@@ -68,7 +68,7 @@ def undo(connection: sa.Connection, acting: Acting, batch_id: str, *, only: Coll
     made = [row.id for row in links_changed if str(row.batch_id) == batch_id and row.removed_at is None]
     ended = [row.id for row in links_changed if str(row.removed_batch_id) == batch_id != str(row.batch_id)]
     rows.remove(connection, made, why="undone", at=acting.now, by=acting.member.id, batch_id=acting.batch_id)
-    rows.bring_back(connection, ended)
+    rows.bring_back(connection, ended, acting.now)
     _restore(connection, acting, entries)
     taken_back = [(seen[entry.conversation_id].conversation, {"batch_id": batch_id}, ()) for entry in entries]
     audit_all(connection, acting, "undo", taken_back)
@@ -147,7 +147,7 @@ def _restore(connection: sa.Connection, acting: Acting, entries: Sequence[sa.Row
             levels[entry.conversation_id] = before["visibility"]
     rows.unbury(connection, stones)
     rows.bury(connection, acting.team_id, [(key, stone) for (key, _), stone in stones.items() if stone], None)
-    rows.undismiss(connection, dismissals)
+    rows.undismiss(connection, dismissals, acting.now)
     known = {key: candidates for key, candidates in dismissals.items() if candidates is not None}
     rows.dismiss(connection, acting.team_id, known, acting.now, acting.member.id)
     conversations.set_visibility(connection, levels)

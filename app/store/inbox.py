@@ -168,12 +168,15 @@ class Filter:
     until: datetime | None = None  # and before
 
 
-def refresh(connection: sa.Connection, conversation_ids: Iterable[int]) -> None:
-    """Write the entries of these conversations as they are now, and tell the team's webhooks what changed."""
+def refresh(connection: sa.Connection, conversation_ids: Iterable[int], at: datetime | None = None) -> None:
+    """Write the entries of these conversations as they are now, and tell the team's webhooks what changed.
+
+    `at` is when somebody brought an earlier state back, which the rows do not say.
+    """
     ids = sorted(set(conversation_ids))
     if ids:
         changed = connection.execute(_REFRESH, {"ids": ids}).all()
-        outgoing_webhooks.announce(connection, [(row.conversation_id, row.was, row.is_now) for row in changed])
+        outgoing_webhooks.announce(connection, [(row.conversation_id, row.was, row.is_now) for row in changed], at)
 
 
 def write_words(connection: sa.Connection, words: Mapping[int, Mapping[int, str]]) -> None:

@@ -83,7 +83,7 @@ def remove(
         ),
         {"ids": sorted(link_ids), "at": at, "by": by, "why": why, "batch": batch_id},
     )
-    inbox.refresh(connection, ended.scalars())
+    inbox.refresh(connection, ended.scalars(), at)
 
 
 def of_batch(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
@@ -101,7 +101,7 @@ def of_batch(connection: sa.Connection, batch_id: str) -> list[sa.Row[Any]]:
     )
 
 
-def bring_back(connection: sa.Connection, link_ids: Collection[int]) -> list[sa.Row[Any]]:
+def bring_back(connection: sa.Connection, link_ids: Collection[int], at: datetime) -> list[sa.Row[Any]]:
     """Make ended links count again where the conversation has no other primary link by now; return those."""
     returned = list(
         connection.execute(
@@ -120,7 +120,7 @@ def bring_back(connection: sa.Connection, link_ids: Collection[int]) -> list[sa.
             {"ids": sorted(link_ids)},
         )
     )
-    inbox.refresh(connection, [row.conversation_id for row in returned])
+    inbox.refresh(connection, [row.conversation_id for row in returned], at)
     return returned
 
 
@@ -303,12 +303,12 @@ def dismissed_candidates(connection: sa.Connection, conversation_ids: Sequence[i
     return {row.conversation_id: frozenset(row.candidates) for row in rows}
 
 
-def undismiss(connection: sa.Connection, conversation_ids: Collection[int]) -> None:
+def undismiss(connection: sa.Connection, conversation_ids: Collection[int], at: datetime) -> None:
     """Put dismissed conversations back."""
     connection.execute(
         sa.text("DELETE FROM dismissal WHERE conversation_id = ANY(:ids)"), {"ids": sorted(conversation_ids)}
     )
-    inbox.refresh(connection, conversation_ids)
+    inbox.refresh(connection, conversation_ids, at)
 
 
 # --- the audit trail ---

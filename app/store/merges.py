@@ -192,7 +192,7 @@ def undo(connection: sa.Connection, team_id: int, row: sa.Row[Any], now: datetim
         """,
     ):
         connection.execute(sa.text(statement), params)
-    links.bring_back(connection, row.before["ended_link_ids"])
+    links.bring_back(connection, row.before["ended_link_ids"], now)
     insert_rows(
         connection,
         schema.merge_pair,

@@ -75,8 +75,8 @@ _ANNOUNCE = sa.text(
       CASE t.kind WHEN 'conversation.unlinked' THEN l.removed_why
                   WHEN 'conversation.linked' THEN CASE l.origin WHEN 'automatic' THEN d.reason ELSE l.origin END
                   ELSE d.reason END,
-      CASE t.kind WHEN 'conversation.unlinked' THEN l.removed_at WHEN 'conversation.linked' THEN l.made_at
-                  ELSE d.at END
+      greatest(CASE t.kind WHEN 'conversation.unlinked' THEN l.removed_at WHEN 'conversation.linked' THEN l.made_at
+                           ELSE d.at END, CAST(:at AS timestamptz))
     FROM jsonb_to_recordset(CAST(:told AS jsonb)) AS t (position bigint, conversation_id bigint, kind text)
     JOIN webhook w ON w.state = 'live' AND t.kind = ANY(w.kinds)
     JOIN conversation c ON c.team_id = w.team_id AND c.id = t.conversation_id
@@ -98,10 +98,13 @@ _DELIVERIES = """
 """
 
 
-def announce(connection: sa.Connection, changed: Sequence[tuple[int, str | None, str]]) -> None:
+def announce(
+    connection: sa.Connection, changed: Sequence[tuple[int, str | None, str]], at: datetime | None = None
+) -> None:
     """Owe the team's webhooks what changed, as (conversation, its state before, its state now), with this transaction.
 
-    The jobs that deliver it are enqueued with it.
+    It happened when the rows say, not before `at`: a receiver goes by the newest time. The jobs that deliver it are
+    enqueued with it.
     """
     told = [
         {"position": position, "conversation_id": conversation_id, "kind": kind}
@@ -109,7 +112,7 @@ def announce(connection: sa.Connection, changed: Sequence[tuple[int, str | None,
         for kind in _kinds(was, now)
     ]
     if told:
-        _look_after(connection, connection.execute(_ANNOUNCE, {"told": json.dumps(told)}))
+        _look_after(connection, connection.execute(_ANNOUNCE, {"told": json.dumps(told), "at": at}))
 
 
 def _kinds(was: str | None, now: str) -> list[Kind]:

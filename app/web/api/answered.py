@@ -195,7 +195,10 @@ class EventItem(BaseModel):
 
 class EventData(BaseModel):
     conversation: str | None = Field(None, description="Its id; none in a test.")
-    reason: str | None = Field(None, description="The code of the decision, manual, smart_bcc, unlinked or replaced.")
+    reason: str | None = Field(
+        None,
+        description="The decision's; manual, smart_bcc, rule_replay; unlinked, replaced, undone, merged, item_deleted.",
+    )
     item: EventItem | None = Field(None, description="Left out when the administrator may not see it in the CRM.")
 
 
@@ -203,5 +206,5 @@ class WebhookEvent(BaseModel):
     """What a webhook is told: ids, a reason and a time, never content."""
 
     type: str = Field(description="One of the kinds the webhook asked for, or webhook.test.")
-    timestamp: str = Field(description="When it happened.")
+    timestamp: str = Field(description="When it happened: of two about one conversation, the later one counts.")
     data: EventData

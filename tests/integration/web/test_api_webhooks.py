@@ -89,6 +89,31 @@ def test_links_unlinks_and_choices_are_told_by_id_reason_and_time(
     assert target.told() == []
 
 
+def test_what_is_brought_back_is_told_with_the_time_of_that(
+    office: Office, hook: dict[str, Any], target: Target, deliver: Callable[[], None]
+) -> None:
+    linked = office.mail("m1", BEA, ADA)
+    office.clock.step(minutes=1)
+    unlinked = office.unlink(ADA, linked)
+    office.clock.step(minutes=1)
+    office.undo(ADA, unlinked)
+    choice = office.mail("m2", TOM, ADA)
+    chosen = office.link(ADA, choice, office.ref("deal", "d2"))
+    office.clock.step(minutes=1)
+    office.undo(ADA, chosen)
+    deliver()
+    told = [json.loads(body) for _, _, body in target.sent]
+    assert [each["type"].partition(".")[2] for each in told] == [
+        *("linked", "unlinked", "linked"),
+        *("needs_review", "linked", "unlinked", "needs_review"),
+    ]
+    for conversation in (linked, choice):
+        times = [e["timestamp"] for e in told if e["data"]["conversation"] == public_id(office, conversation)]
+        assert times == sorted(times)
+        assert times[-1] > times[0]
+    assert told[2]["timestamp"] > told[1]["timestamp"]
+
+
 def test_a_webhook_is_told_only_the_kinds_it_asked_for_from_then_on(
     office: Office, program: Programs, target: Target, deliver: Callable[[], None]
 ) -> None:
