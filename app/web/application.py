@@ -44,6 +44,7 @@ from app.web import (
     conversation,
     crm_settings,
     doctor,
+    edge,
     email_sync,
     gmail_addon,
     health,
@@ -117,6 +118,7 @@ def application(installation: Installation, parts: Collection[str] = PARTS) -> F
         MAX_FORM_MEMORY_SIZE=LONGEST_BODY,
         MAX_FORM_PARTS=20,
     )
+    edge.check(flask)
     flask.register_blueprint(health.blueprint(installation))
     if "webhooks" in parts:
         flask.register_blueprint(webhooks.blueprint(installation))

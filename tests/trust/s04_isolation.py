@@ -75,7 +75,7 @@ def leaks(world: World, reader: Reader) -> list[Leak]:
     before, found = world.fingerprint(reader), list[Leak]()
     for route, ask in ROUTES.items():
         for query in ask.query:
-            answer = _answer(world, reader, route, ask, query)
+            answer = ask_as(world, reader, route, ask, query)
             found += [(reader.name, route, wrong) for wrong in _wrong(reader, ask, answer)]
             if _names_hidden(reader, ask, query) and _shown(world.ids, answer) != _unknown(world, reader, route, query):
                 found.append((reader.name, route, "answered otherwise than for what is not there"))
@@ -91,7 +91,7 @@ def blind(world: World) -> list[str]:
         route
         for route, ask in ROUTES.items()
         if ask.shows_owner
-        and not any("canary7" in _answer(world, OWNER, route, ask, query).get_data(as_text=True) for query in ask.query)
+        and not any("canary7" in ask_as(world, OWNER, route, ask, query).get_data(as_text=True) for query in ask.query)
     ]
 
 
@@ -104,7 +104,7 @@ def powerless(world: World) -> list[tuple[str, int, str]]:
     asked = {route: ask for route, ask in ROUTES.items() if not route.startswith("GET ") and ask.changes}
     for route, ask in sorted(asked.items(), key=lambda row: row[1].ends):
         reader = ADMINISTRATOR if ask.access == "administrators" else OWNER
-        answer = _answer(world, reader, route, ask, {})
+        answer = ask_as(world, reader, route, ask, {})
         told = answer.get_data(as_text=True)
         if answer.status_code in (401, 403, 404) or any(said in told for said in _REFUSED):
             found.append((route, answer.status_code, told[:200]))
@@ -196,7 +196,7 @@ def _arrives(world: World, route: str, ask: Ask) -> bool:
     return found.rule == rule
 
 
-def _answer(
+def ask_as(
     world: World,
     reader: Reader,
     route: str,
@@ -246,7 +246,7 @@ def _unknown(world: World, reader: Reader, route: str, query: Mapping[str, str])
     """Return what a reader is answered about ids of nothing."""
     hidden = _OF_ADA if reader.team == OWNER.team else _OF_ADA | _OF_THE_TEAM
     ids = {**world.ids, **{name: _of_nothing(name) for name in hidden}}
-    return _shown(ids, _answer(world, reader, route, ROUTES[route], query, ids))
+    return _shown(ids, ask_as(world, reader, route, ROUTES[route], query, ids))
 
 
 def _of_nothing(name: str) -> str:
