@@ -29,10 +29,15 @@ class ShownRecord:
     items: tuple[Item, ...]  # of a person or an organization, open ones first
     linked: tuple[Row, ...]
     unlinked: tuple[Row, ...]
+    end: int | None  # the conversation after which there are more; None for the last page
 
 
-def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str) -> ShownRecord | None:
+def history(
+    connection: sa.Connection, member: Member, ref: ItemRef, locale: str, after: int | None = None
+) -> ShownRecord | None:
     """Return a record for its page; None when the mirror does not know it, or the CRM hides it from the member.
+
+    Its conversations are those that stand `after` one. What could be linked to an item stands on its first page.
 
     To a person or an organization belong the conversations that are related to it; those without an item could be
     linked to one.
@@ -51,7 +56,11 @@ def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str
         people = [each for each in (found.person, *found.participants) if each is not None] if found else []
     named = mirror_records.records(connection, [*people, *([record.merged_into] if record.merged_into else [])])
     shown = {key: Related(key, r.title) for key, r in named.items() if audience.is_in(key.connection_id, r.visible_to)}
-    listed = rows_of(connection, member, dict.fromkeys(_conversations(connection, ref)), locale)
+    belong = link_rows.conversations_of(connection, ref, PAGE_SIZE + 1, after=after)
+    ids = belong[:PAGE_SIZE]
+    if ref.kind in ITEM_KINDS and after is None:
+        ids += _could_be(connection, ref)
+    listed = rows_of(connection, member, dict.fromkeys(ids), locale)
     return ShownRecord(
         record=record,
         survivor=shown.get(record.merged_into) if record.merged_into else None,
@@ -59,6 +68,7 @@ def history(connection: sa.Connection, member: Member, ref: ItemRef, locale: str
         items=tuple(sorted(items, key=lambda item: (not item.is_open, item.title))[:SHOWN_ITEMS]),
         linked=tuple(row for row in listed if row.link is not None),
         unlinked=tuple(row for row in listed if row.link is None),
+        end=ids[PAGE_SIZE - 1] if len(belong) > PAGE_SIZE else None,
     )
 
 
@@ -69,7 +79,12 @@ def neighbours(connection: sa.Connection, seen: Seen, ref: ItemRef, *, is_unlink
     """
     if _record(connection, ref, mirror.audience(connection, seen.member)) is None:
         return Neighbours()
-    ids = _conversations(connection, ref)
+    own = seen.conversation.id
+    if is_unlinked and ref.kind in ITEM_KINDS:
+        ids = _could_be(connection, ref)
+    else:
+        newer = link_rows.conversations_of(connection, ref, PAGE_SIZE, before=own)
+        ids = [*reversed(newer), own, *link_rows.conversations_of(connection, ref, PAGE_SIZE, after=own)]
     listed = see(connection, seen.member, ids)
     of_list = [listed[key] for key in ids if key in listed]
     order = [each for each in of_list if (each.conversation.primary_link is None) == is_unlinked]
@@ -77,8 +92,8 @@ def neighbours(connection: sa.Connection, seen: Seen, ref: ItemRef, *, is_unlink
     return Neighbours.of([each.conversation.public_id for each in order], seen.conversation.public_id, place)
 
 
-def _newest(seen: Seen) -> datetime:
-    return seen.conversation.messages[-1].at
+def _newest(seen: Seen) -> tuple[datetime, int]:
+    return seen.conversation.messages[-1].at, seen.conversation.id
 
 
 def _record(connection: sa.Connection, ref: ItemRef, audience: mirror.Audience) -> Record | None:
@@ -86,12 +101,9 @@ def _record(connection: sa.Connection, ref: ItemRef, audience: mirror.Audience) 
     return record if record is not None and audience.is_in(ref.connection_id, record.visible_to) else None
 
 
-def _conversations(connection: sa.Connection, ref: ItemRef) -> list[int]:
-    """Return what is linked or related to a record, newest first, then what an item's people have without a link."""
-    ids = link_rows.conversations_of(connection, ref, PAGE_SIZE)
-    if ref.kind in ITEM_KINDS:
-        ids += offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
-    return list(dict.fromkeys(ids))
+def _could_be(connection: sa.Connection, ref: ItemRef) -> list[int]:
+    """Return what an item's people have without a link, newest first."""
+    return offer_rows.conversations_with(connection, [ref]).get(ref, [])[:PAGE_SIZE]
 
 
 def _is_gone(record: Record) -> bool:

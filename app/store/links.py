@@ -151,19 +151,34 @@ def primary_refs(links: Collection[sa.Row[Any]]) -> set[tuple[int, ItemRef]]:
     }
 
 
-def conversations_of(connection: sa.Connection, ref: ItemRef, limit: int) -> list[int]:
-    """Return the conversations that are linked to an item, or related to a person or an organization, newest first."""
+def conversations_of(
+    connection: sa.Connection, ref: ItemRef, limit: int, *, after: int | None = None, before: int | None = None
+) -> list[int]:
+    """Return the conversations that are linked to an item, or related to a person or an organization, newest first.
+
+    Those that stand `after` a conversation, or those that stand `before` one, the nearest first.
+    """
+    side, order = (">", "ASC") if before is not None else ("<", "DESC")
+    beside = before if before is not None else after
+    place = "(SELECT b.last_message_at, b.id FROM conversation b WHERE b.id = :beside)"
+    where = f"AND (c.last_message_at, c.id) {side} {place}" if beside is not None else ""
     rows = connection.execute(  # ix_link_record
         sa.text(
-            """
+            f"""
             SELECT c.id FROM link l
             JOIN conversation c ON c.team_id = l.team_id AND c.id = l.conversation_id
             WHERE (l.crm_connection_id, l.kind, l.external_id) = (:connection, :kind, :id)
-              AND l.removed_at IS NULL AND c.merged_into IS NULL
-            ORDER BY c.last_message_at DESC, c.id DESC LIMIT :limit
+              AND l.removed_at IS NULL AND c.merged_into IS NULL {where}
+            ORDER BY c.last_message_at {order}, c.id {order} LIMIT :limit
             """
         ),
-        {"connection": ref.connection_id, "kind": ref.kind, "id": ref.external_id, "limit": limit},
+        {
+            "connection": ref.connection_id,
+            "kind": ref.kind,
+            "id": ref.external_id,
+            "limit": limit,
+            **({"beside": beside} if beside is not None else {}),
+        },
     )
     return list(rows.scalars())
 

@@ -45,7 +45,8 @@ def act(installation: Installation, done: str, work: Work) -> WerkzeugResponse:
     with installation.database.for_team(acting.team_id) as connection:
         told = work(connection, acting) or {}
         if "to" in told:  # it goes on, or asks, on a page of its own
-            return _sent_to(told["to"])
+            carried = came_from.asked_from().carried
+            return _sent_to(f"{told['to']}?{carried}" if carried else told["to"])
         trail = link_rows.audited(connection, acting.batch_id)
         last = LastAction(acting.batch_id, done, told.get("n", 0), told.get("left", 0))
         is_undoable = any(entry.action in OVERTAKEN_BY for entry in trail)

@@ -62,6 +62,7 @@ def _add_list(pages: Blueprint, installation: Installation, browser: Browser) ->
             is_first=after is None,
             saved=saved,
             ticked_all=request.args.get("tick") == "page",
+            this=request.args.get("after", "") if after else "",
         )
 
     @pages.get("/inbox/new")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app import smart_bcc
 from app.errors import NotFound
@@ -12,6 +12,7 @@ from app.installation import Installation
 from app.item_history import history
 from app.model import ITEM_KINDS
 from app.store import crm
+from app.web import paging
 from app.web.came_from import KINDS, CameFrom
 from app.web.choosing import reading
 from app.web.member_page import member_page
@@ -27,7 +28,8 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     def show_record(kind: str, external_id: str) -> Response:
         with reading(installation) as connection:
             ref = crm.item_ref(connection, kind, external_id, KINDS)
-            shown = history(connection, who().member, ref, who().locale)
+            after = paging.row_id(installation, who().team.id, who().member, request.args.get("after", ""))
+            shown = history(connection, who().member, ref, who().locale, after)
             if shown is None:
                 raise NotFound("item_unknown", item="")
             is_item = kind in ITEM_KINDS
@@ -39,6 +41,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             shown=shown,
             is_item=is_item,
             addresses=addresses,
+            more=paging.sealed_row(installation, who().team.id, who().member, shown.end),
             came=came,
             came_unlinked=replace(came, is_unlinked=True),
         )

@@ -12,6 +12,7 @@ from app import work
 from app.acting import Acting
 from app.installation import Installation
 from app.links import Elsewhere
+from app.web import came_from
 from app.web.choosing import reading
 from app.web.member_page import member_page
 from app.web.signed_in import Browser, who
@@ -31,7 +32,8 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             shown = work.show(connection, who().member, str(public_id), who().locale, min(max(after, 0), work.MOST))
         asked = shown.work.request
         changes = policies.differences(asked["before"], asked["policy"]) if shown.work.kind == "policy" else {}
-        page = member_page("work.html", shown=shown, work=shown.work, changes=changes, most=work.MOST)
+        came = came_from.asked_from()
+        page = member_page("work.html", shown=shown, work=shown.work, changes=changes, most=work.MOST, came=came)
         if shown.work.is_running:
             page.headers["Refresh"] = str(REFRESH_S)
         return page
@@ -43,6 +45,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
         elsewhere: Elsewhere = "move" if request.form.get("elsewhere") == "move" else "skip"
         with reading(installation) as connection:
             begun = work.begin(connection, acting, str(public_id), elsewhere=elsewhere)
-        return redirect(f"/work/{begun.public_id}", 303)
+        carried = came_from.asked_from().carried
+        return redirect(f"/work/{begun.public_id}" + (f"?{carried}" if carried else ""), 303)
 
     return pages

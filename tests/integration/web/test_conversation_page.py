@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from app import item_history
 from app.errors import Rejected
 from app.model import Attachment
 from app.store import crm_connections
@@ -399,6 +400,23 @@ def test_it_leads_on_in_the_review_queue_and_in_an_items_lists(office: Office, b
     assert neighbours(ada.get(f"{bea}?view=from%3Dsecret%2F1"))[0] == "/inbox"
     office.rows("UPDATE mirror_item SET visibility = '[\"x\"]' WHERE external_id = 'd2' RETURNING external_id")
     assert neighbours(ada.get(tom[2] + history))[1:] == [None, None]  # a record that the CRM hides lists nothing
+
+
+def test_an_items_history_goes_on_page_by_page(office: Office, browse: Browse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_history, "PAGE_SIZE", 2)
+    paths = [path_of(office, office.mail(f"m{n}", BEA, ADA, subject=f"Part {n}")) for n in range(5)][::-1]
+    ada, shown, page = browse(ADA), [], "/items/deal/d1"
+    view = "?" + urlencode({"view": "from=deal%2Fd1"})
+    while page:
+        text = ada.get(page)
+        found = re.findall(r'class="open" href="([^"?]+)', text)
+        assert len(found) <= 2
+        shown += found
+        more = re.search(r'class="more" href="([^"]+)"', text)
+        page = more[1] if more else ""
+    assert shown == paths
+    for before, path, after in zip([None, *paths], paths, [*paths[1:], None], strict=False):
+        assert neighbours(ada.get(path + view))[1:] == [before and before + view, after and after + view]
 
 
 def public_id(office: Office, subject: str) -> str:
