@@ -145,6 +145,8 @@ def test_an_address_of_its_own_serves_the_pane_alone(outlook: Outlook) -> None:
     root = get("/")
     assert (root.status_code, root.headers["Location"]) == (303, "/outlook/pane")
     assert "X-Frame-Options" not in root.headers
+    framed = outlook.app.test_client().get("/", headers={"Sec-Fetch-Dest": "iframe"})
+    assert framed.headers["X-Frame-Options"] == "DENY"  # the public address, which has no pane here
     assert [get(path).status_code for path in ("/inbox", "/sign-in", "/api/v1/conversations")] == [404] * 3
     assert outlook.app.test_client().get("/", base_url="https://elsewhere.test").status_code == 400
 
@@ -215,6 +217,7 @@ def test_the_open_message_is_found_by_its_message_id(outlook: Outlook) -> None:
     assert "Linked deal Rollout" in pane.text
     assert "Linked: the only open item of Bea." in pane.text
     assert f"{ORIGIN}/items/deal/" in pane.shown
+    assert f'href="{ORIGIN}/items/person/p1"' in pane.shown
     assert "Bağlı fırsat Rollout" in outlook.pane(language="tr-TR").open("m1").text
 
 
@@ -255,6 +258,16 @@ def test_what_others_write_is_shown_as_text(outlook: Outlook) -> None:
     assert not re.search(r"<(img|script|b)\b", pane.shown)
     pane.ask("ask_create", c=pane.hidden("c"), kind="deal")
     assert not re.search(r"<(img|script)\b", pane.shown)
+
+
+def test_the_root_of_one_address_for_all_leads_a_frame_to_the_pane(
+    outlook: Outlook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New Outlook frames the root of the pane's origin, wherever the pane is."""
+    monkeypatch.setitem(vars(outlook.installation.settings), "pane_base_url", "")
+    root = outlook.app.test_client().get("/", headers={"Sec-Fetch-Dest": "iframe"})
+    assert (root.headers["Location"], "X-Frame-Options" in root.headers) == ("/outlook/pane", False)
+    assert "/outlook/pane" not in outlook.app.test_client().get("/").headers["Location"]
 
 
 # --- choices ---

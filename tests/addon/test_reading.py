@@ -23,6 +23,7 @@ def test_a_linked_conversation_says_what_and_why(desk: Desk) -> None:
     assert "Linked deal" in panel.texts
     assert "Linked: the only open item of Bea." in panel.texts
     assert f"{BEA}" in " ".join(panel.texts)
+    assert "https://threadlink.test/items/person/p1" in str(panel.card)
     assert panel.verbs == ["pushCard"]
 
 

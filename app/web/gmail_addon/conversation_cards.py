@@ -289,7 +289,7 @@ def _search(look: Look, conversation: str, query: str = "") -> list[Widget]:
 
 
 def _people(look: Look, beside: Beside, made_choice: str, *, conversation: str = "") -> list[Widget]:
-    """Show who takes part, each with the person of the CRM, or a button that makes one."""
+    """Show who takes part, each leading to the person of the CRM, or with a button that makes one."""
     may_create = bool(conversation and beside.crm.makes_persons and beside.told and beside.told.seen.may_link)
     made = []
     for each in beside.people:
@@ -297,6 +297,7 @@ def _people(look: Look, beside: Beside, made_choice: str, *, conversation: str =
         if each.person is None and may_create:
             click = act(look.places.function("create_person"), c=conversation, n=made_choice, a=each.address)
             end = button(look.text["addon_create_person"], click)
+        record = visit(look.places.page(f"/items/{each.person.ref}")) if each.person else None
         name, organization = _known_as(each), each.person.organization_name if each.person else ""
         address = each.address if each.address != name else ""
         made.append(
@@ -304,6 +305,7 @@ def _people(look: Look, beside: Beside, made_choice: str, *, conversation: str =
                 name,
                 top=look.text["addon_in_crm" if each.person else "addon_not_in_crm"],
                 bottom=" · ".join(filter(None, (address, organization))),
+                click=record,
                 end=end,
             )
         )

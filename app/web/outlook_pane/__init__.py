@@ -107,12 +107,13 @@ def _add_page(pages: Blueprint, installation: Installation) -> None:
     @pages.before_app_request
     def keep_to_the_pane() -> WerkzeugResponse | None:
         """Serve nothing but the pane where it has an address of its own; new Outlook frames the root of it, too."""
-        own = urlsplit(settings.pane_base_url).netloc
-        if not own or own == urlsplit(settings.public_base_url).netloc or request.host != own:
-            return None
-        if request.path == "/":
+        public = urlsplit(settings.public_base_url).netloc
+        own = urlsplit(settings.pane_base_url).netloc or public
+        is_apart = own != public and request.host == own
+        is_framed = own == public and request.headers.get("Sec-Fetch-Dest") == "iframe"
+        if request.path == "/" and (is_apart or is_framed):
             return _in_a_frame(settings, redirect("/outlook/pane", 303))
-        if not request.path.startswith(_OWN_PATHS):
+        if is_apart and not request.path.startswith(_OWN_PATHS):
             abort(404)
         return None
 
