@@ -45,6 +45,7 @@ PAGE_SIZE = 500
 FOR_EVER = timedelta(days=3650)
 RENEW_BEFORE_S = 86_400
 HELD = "held_back"
+DNS_PATIENCE = timedelta(hours=1)  # less than after how long a message that cannot be read is given up
 _NO_CONSENT = "Smart BCC needs no mailbox: mail is sent to the addresses that the preferences show."
 
 _PAGE = sa.text(
@@ -164,9 +165,12 @@ class SmartBccConnector:
     def _read(self, mail: Received, known: Known, answers_known: bool) -> ProviderMessage | Held | ProviderError:
         try:
             checked = self._check(mail, headers_of(mail.raw))
-            return interpret(mail, known, checked, answers_known=answers_known)
         except LookupFailed:
-            return Unavailable(provider=PROVIDER, operation="dns")
+            if self._clock.now() - mail.received_at < DNS_PATIENCE:
+                return Unavailable(provider=PROVIDER, operation="dns")
+            checked = Checked("", is_proven=False)  # its member may say what nobody else does
+        try:
+            return interpret(mail, known, checked, answers_known=answers_known)
         except MailUnreadable:
             return Rejected(provider=PROVIDER, operation="read")
 

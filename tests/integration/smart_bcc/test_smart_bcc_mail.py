@@ -378,11 +378,20 @@ def test_a_dns_that_does_not_answer_holds_the_mail_up_and_loses_nothing(post: Po
     post.receive(post.address(), letter())
     assert (post.conversations(), post.held()) == ([], [])
     assert set(post.office.states().values()) == {("pending", "Unavailable")}
+
+    def wait(**passed: float) -> None:
+        post.office.clock.step(**passed)
+        for account_id in post.office.rows("SELECT id FROM account WHERE provider = 'smart_bcc'"):
+            post.office.sync(account_id.id)
+
     post.dns.failing.clear()
-    post.office.clock.step(minutes=5)
-    for account_id in post.office.rows("SELECT id FROM account WHERE provider = 'smart_bcc'"):
-        post.office.sync(account_id.id)
+    wait(minutes=5)
     assert linked(post) == [("deal/d1", "automatic")]
+    post.dns.failing.add("northwind.test")
+    post.receive(post.address(), letter(number=2))
+    for _ in range(12):  # it is never given up: after an hour its member is asked
+        wait(minutes=6)
+    assert [held.why for held in post.held()] == ["not_proven"]
 
 
 def test_an_address_that_a_mail_shows_to_others_is_to_be_changed(post: PostOffice) -> None:
