@@ -216,7 +216,7 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         message=message,
         level=seen.level_of(message),
         way=direction(message, seen.ours),
-        sender_name=(author.name or author.address) if author else "",
+        sender_name=(author.name or author.address) if author else _flagged(message, "named"),
         sender_address=author.address if author else "",
         to=tuple(
             person.name or without_secret(person.address, seen.ours)
@@ -232,8 +232,13 @@ def _message(seen: Seen, message: Message, trigger: str | None) -> ShownMessage:
         own=_provider(seen, own),
         is_trigger=trigger is not None and message.internet_id == trigger,
         is_in_doubt=message_verdict(message) == "fail",
-        forwarded_by=next((flag.partition(":")[2] for flag in message.flags if flag.startswith("forwarded_by:")), ""),
+        forwarded_by=_flagged(message, "forwarded_by"),
     )
+
+
+def _flagged(message: Message, name: str) -> str:
+    """Return what stands behind a flag of a message that says more than a word."""
+    return next((flag.partition(":")[2] for flag in message.flags if flag.startswith(f"{name}:")), "")
 
 
 def _provider(seen: Seen, copy: Copy | None) -> str:

@@ -197,7 +197,9 @@ class Message:
     is_forward: bool = False
     thread_index: str | None = None  # the GUID of an Exchange Thread-Index, hex
     date_header: datetime | None = None
-    flags: tuple[str, ...] = ()  # message_id_reused, new_here, synthetic_id, header_cut, quoted, forwarded_by:ADDRESS …
+    flags: tuple[
+        str, ...
+    ] = ()  # message_id_reused, new_here, synthetic_id, header_cut, quoted, forwarded_by:ADDRESS, named:NAME …
     namespace: str = ""
     public_id: str = ""
 

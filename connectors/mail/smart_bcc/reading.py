@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.linking import text
 from app.linking.addresses import domain_of, normalize, read_list
 from app.linking.message_ids import SYNTHETIC_DOMAIN, ids_in
 from app.linking.mime import parse
@@ -62,8 +63,7 @@ class Held:
 
 def author_of(headers: Iterable[tuple[str, str]]) -> str:
     """Return the one address in From; the server took no mail without."""
-    written = next((value for name, value in headers if name.lower() == "from"), "")
-    return next((address for _, address in read_list(written).mailboxes), "")
+    return next((address for _, address in read_list(_first(headers, "from")).mailboxes), "")
 
 
 def references_of(headers: Iterable[tuple[str, str]]) -> list[str]:
@@ -123,17 +123,19 @@ def _quoted(
     """
     digest = hashlib.sha256(f"{namespace}/{number}".encode()).hexdigest()
     undated = () if original.is_dated else ("date_estimated",)
+    writer = author_of(original.headers)
+    named = () if writer else (f"named:{text.one_line(text.decode_words(_first(original.headers, 'from')), 100)}",)
     return ProviderMessage(
         provider_id=f"{mail.provider_id}/{number}",
         provider_thread_id="",
         at=mail.received_at - timedelta(microseconds=number),
-        folder="sent" if author_of(original.headers) in known.addresses else "inbox",
+        folder="sent" if writer in known.addresses else "inbox",
         headers=(("Message-ID", f"<{digest}@{SYNTHETIC_DOMAIN}>"), *original.headers),
         text=original.text,
         attachments=original.attachments,
         size_bytes=len(original.text),
         namespace=namespace,
-        flags=("quoted", f"forwarded_by:{author}", *undated),
+        flags=("quoted", f"forwarded_by:{author}", *undated, *named),
         item=mail.item,
     )
 
@@ -166,4 +168,8 @@ def _spaced(read: ProviderMessage, role: str) -> list[str]:
 
 
 def _subject(read: ProviderMessage) -> str:
-    return next((value for name, value in read.headers if name.lower() == "subject"), "")
+    return _first(read.headers, "subject")
+
+
+def _first(headers: Iterable[tuple[str, str]], wanted: str) -> str:
+    return next((value for name, value in headers if name.lower() == wanted), "")

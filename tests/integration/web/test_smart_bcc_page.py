@@ -198,7 +198,12 @@ def test_another_address_is_verified_by_the_letter_that_went_to_it(
 def test_a_conversation_says_whose_word_a_forwarded_mail_is(browse: Callable[[str], Page], office: Office) -> None:
     conversation = office.mail("m1", BEA, ADA)
     office.rows("UPDATE message SET flags = ARRAY['quoted', :flag] RETURNING id", flag=f"forwarded_by:{ADA}")
-    assert f"as forwarded by {ADA}" in browse(ADA).get(path_of(office, conversation))
+    page = browse(ADA)
+    assert f"as forwarded by {ADA}" in page.get(path_of(office, conversation))
+    office.rows("UPDATE message SET flags = flags || ARRAY['named:Bea L'] RETURNING id")
+    assert "Bea L" not in page.get(path_of(office, conversation))  # it names its author by address
+    office.rows("DELETE FROM participant WHERE role = 'from' RETURNING message_id")
+    assert "Bea L" in page.get(path_of(office, conversation))
 
 
 def test_a_mail_that_lies_in_no_mailbox_says_what_of_it_is_not_kept(

@@ -95,3 +95,10 @@ def test_the_way_of_a_forwarded_mail_is_that_of_its_author(author: str, folder: 
     assert isinstance(found, ProviderMessage)
     (quoted,) = found.quoted
     assert (quoted.folder, quoted.at < found.at) == (folder, True)
+
+
+def test_a_hidden_address_leaves_a_name() -> None:
+    text = "________________________________\nFrom: Bea  Lindqvist\nSent: Monday\nTo: Ada\nSubject: Rollout\n\nHi"
+    found = read(letter(text, sender=ADA, to=BOX), PROVEN)
+    assert isinstance(found, ProviderMessage)
+    assert found.quoted[0].flags == ("quoted", f"forwarded_by:{ADA}", "date_estimated", "named:Bea Lindqvist")
