@@ -18,7 +18,7 @@ from app.installation import Installation
 from app.model import Account, Member
 from app.ports import MailConnector, SharedMailConnector
 from app.store import teams
-from app.store.account_health import AccountHealth, FirstReading, first_readings, health_of_accounts
+from app.store.account_health import AccountHealth, EarlierReading, earlier_readings, health_of_accounts
 from app.store.accounts import WORKING_STATES, is_retired
 
 HISTORY_DAYS = (0, 7, 30, 90, 365)
@@ -41,7 +41,7 @@ class ShownAccount:
 
     health: AccountHealth
     troubles: tuple[str, ...]
-    reading: FirstReading | None  # of its earlier mail; None when there is none to read, or it was read
+    reading: EarlierReading | None  # of its earlier mail; None when there is none to read, or it was read
     can_choose_folders: bool
 
     @property
@@ -126,7 +126,7 @@ def providers(mail: Mapping[str, MailConnector]) -> tuple[Provider, ...]:
 
 def _shown(installation: Installation, connection: sa.Connection) -> list[ShownAccount]:
     now, poll_quiet_s = installation.clock.now(), installation.settings.poll_quiet_s
-    readings = first_readings(connection)
+    readings = earlier_readings(connection)
     return [
         ShownAccount(
             health,

@@ -36,9 +36,10 @@ class AccountHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstReading:
-    """How far the reading of a mailbox's earlier mail has come."""
+class EarlierReading:
+    """How far a reading of a mailbox's earlier mail has come."""
 
+    since: datetime  # it reaches back to
     found: int  # messages, so far
     done: int  # of these: stored, left out, or parked
     earliest_at: datetime | None  # of what is stored
@@ -73,12 +74,15 @@ def health_of_accounts(connection: sa.Connection) -> list[AccountHealth]:
     ]
 
 
-def first_readings(connection: sa.Connection) -> dict[int, FirstReading]:
-    """Return how far the team's accounts have come whose earlier mail is wanted and was never read to its end."""
+def earlier_readings(connection: sa.Connection) -> dict[int, EarlierReading]:
+    """Return how far the team's accounts have come whose earlier mail is being read.
+
+    That is once, when a mailbox was connected, and again when more folders were chosen.
+    """
     rows = connection.execute(
         sa.text(
             """
-            SELECT a.id, d.found, d.done, c.earliest_at FROM account a
+            SELECT a.id, coalesce(a.history_from, a.created_at) AS since, d.found, d.done, c.earliest_at FROM account a
             CROSS JOIN LATERAL (
               SELECT count(*) AS found, count(*) FILTER (WHERE state <> 'pending') AS done
               FROM discovered_message WHERE team_id = a.team_id AND account_id = a.id
@@ -86,8 +90,8 @@ def first_readings(connection: sa.Connection) -> dict[int, FirstReading]:
             CROSS JOIN LATERAL (
               SELECT min(at) AS earliest_at FROM message_copy WHERE team_id = a.team_id AND account_id = a.id
             ) c
-            WHERE a.history_from IS NOT NULL AND a.last_sync_at IS NULL
+            WHERE CASE WHEN a.last_sync_at IS NULL THEN a.history_from IS NOT NULL ELSE a.state = 'backfilling' END
             """
         )
     )
-    return {row.id: FirstReading(row.found, row.done, row.earliest_at) for row in rows}
+    return {row.id: EarlierReading(row.since, row.found, row.done, row.earliest_at) for row in rows}
