@@ -15,11 +15,11 @@ from app.deciding import policy_of
 from app.doctor import STATES, account_findings
 from app.errors import NotFound
 from app.installation import Installation
-from app.model import Account, Member
+from app.model import Account, Member, Policy
 from app.ports import MailConnector, SharedMailConnector
 from app.store import teams
 from app.store.account_health import AccountHealth, EarlierReading, earlier_readings, health_of_accounts
-from app.store.accounts import WORKING_STATES, is_retired
+from app.store.accounts import SMART_BCC, WORKING_STATES, is_retired
 
 HISTORY_DAYS = (0, 7, 30, 90, 365)
 
@@ -45,6 +45,11 @@ class ShownAccount:
     can_choose_folders: bool
 
     @property
+    def is_mailbox(self) -> bool:
+        """Whether it reads a mailbox; what is sent to Smart BCC comes by itself."""
+        return self.health.account.provider != SMART_BCC
+
+    @property
     def is_reading(self) -> bool:
         """Whether its earlier mail is being read, so that what is shown changes by itself."""
         return self.reading is not None and self.health.account.state in WORKING_STATES
@@ -56,7 +61,7 @@ class OwnAccounts:
 
     personal: tuple[ShownAccount, ...]
     shared: tuple[ShownAccount, ...]
-    blocked: tuple[str, ...]
+    policy: Policy
     providers: tuple[Provider, ...]
     has_plan: bool
 
@@ -80,7 +85,7 @@ def own(installation: Installation, connection: sa.Connection, member: Member) -
     return OwnAccounts(
         personal=tuple(each for each in shown if each.health.account.owner_id == member.id),
         shared=tuple(each for each in shown if member.id in each.health.account.collaborator_ids),
-        blocked=tuple(sorted(policy_of(team.policy).blocklist)),
+        policy=policy_of(team.policy),
         providers=providers(installation.mail),
         has_plan=team.plan != LITE_PLAN,
     )

@@ -62,6 +62,11 @@ def addresses(installation: Installation, connection: sa.Connection, member: Mem
     )
 
 
+def team_address(installation: Installation, connection: sa.Connection) -> str:
+    """Return the team's own address; "" where the installation takes no mail."""
+    return _address(installation, connection, current_team(connection), None, None) if is_offered(installation) else ""
+
+
 def change_addresses(installation: Installation, connection: sa.Connection, member: Member) -> None:
     """Give a member another own address, and others for items: from now on the old ones are unknown.
 

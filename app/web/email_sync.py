@@ -15,7 +15,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import account_pages, accounts, connecting
 from app.errors import InvalidRequest
 from app.installation import Installation
-from app.linking.addresses import normalize
+from app.linking.addresses import MAX_ADDRESS_CHARS, normalize
+from app.policy import try_address
 from app.web.consent import Consent
 from app.web.member_page import member_page, uuid_of
 from app.web.settings_frame import administrators_only, settings_page
@@ -35,7 +36,15 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
     def show_own() -> Response:
         with database.for_team(who().team.id) as connection:
             shown = account_pages.own(installation, connection, who().member)
-        return consent.leading_away(settings_page("accounts.html", shown=shown, days=account_pages.HISTORY_DAYS))
+        tested = request.args.get("address", "")[:MAX_ADDRESS_CHARS].strip()
+        page = settings_page(
+            "accounts.html",
+            shown=shown,
+            days=account_pages.HISTORY_DAYS,
+            tested=tested,
+            test=try_address(shown.policy, tested) if tested else None,
+        )
+        return consent.leading_away(page)
 
     @pages.get(TEAM)
     @browser.members_only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from flask import Blueprint, Response, redirect, request
@@ -9,10 +10,11 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import policy as policies
-from app import team_settings, work
+from app import smart_bcc, team_settings, work
 from app.acting import Acting
 from app.errors import InvalidRequest
 from app.installation import Installation
+from app.linking.addresses import MAX_ADDRESS_CHARS
 from app.model import Policy
 from app.store import work as work_rows
 from app.web.choosing import reading
@@ -20,7 +22,6 @@ from app.web.settings_frame import administrators_only, settings_page
 from app.web.signed_in import Browser, who
 
 LONGEST_LIST = 400_000  # bytes of a form: a blocklist may have 10,000 entries
-LONGEST_ADDRESS = 320
 SHOWN_REPLAYS = 10
 _TYPED = ("retroactive", "blocklist_scope", "max_counterparts", "smart_bcc_creates")
 _TICKS = ("skip_automated", "learned_auto_link", "sender_must_be_known")
@@ -42,7 +43,7 @@ def _add_policy(pages: Blueprint, installation: Installation, browser: Browser) 
     def show_policy() -> Response:
         with reading(installation) as connection:
             policy = policies.current(connection)
-        tested = request.args.get("address", "")[:LONGEST_ADDRESS].strip()
+        tested = request.args.get("address", "")[:MAX_ADDRESS_CHARS].strip()
         return settings_page(
             "policy.html",
             given=policies.as_json(policy),
@@ -69,13 +70,17 @@ def _add_policy(pages: Blueprint, installation: Installation, browser: Browser) 
 
 
 def _add_team(pages: Blueprint, installation: Installation, browser: Browser) -> None:
+    def page(given: Mapping[str, object], wrong: frozenset[str]) -> Response:
+        with reading(installation) as connection:
+            address = smart_bcc.team_address(installation, connection)
+        return settings_page("team.html", given=given, wrong=wrong, plans=team_settings.PLANS, bcc_address=address)
+
     @pages.get("/settings/team")
     @browser.members_only
     @administrators_only
     def show_team() -> Response:
         team = who().team
-        given = {"domains": team.domains, "locale": team.locale, "plan": team.plan}
-        return settings_page("team.html", given=given, wrong=frozenset(), plans=team_settings.PLANS)
+        return page({"domains": team.domains, "locale": team.locale, "plan": team.plan}, frozenset())
 
     @pages.post("/settings/team")
     @browser.members_only
@@ -87,10 +92,9 @@ def _add_team(pages: Blueprint, installation: Installation, browser: Browser) ->
             with reading(installation) as connection:
                 team_settings.configure(connection, _acting(installation), domains=domains, locale=locale, plan=plan)
         except InvalidRequest as refused:
-            given = {"domains": domains, "locale": locale, "plan": plan}
-            page = settings_page("team.html", given=given, wrong=_wrong(refused), plans=team_settings.PLANS)
-            page.status_code = 422
-            return page
+            refusal = page({"domains": domains, "locale": locale, "plan": plan}, _wrong(refused))
+            refusal.status_code = 422
+            return refusal
         return redirect("/settings/team?done=saved", 303)
 
 

@@ -183,6 +183,8 @@ def test_a_member_sees_health_and_settings_of_its_own_and_shared_accounts(
         assert text in page
     assert "waiting for more than a quarter of an hour" in page
     assert "spam.test" in page
+    assert "x@spam.test is blocked by “spam.test”" in browse(CAN).get(f"{OWN}?address=x@spam.test")
+    assert f"nothing in the list blocks {BEA}" in browse(CAN).get(f"{OWN}?address={BEA}")
     assert ADA not in page
 
 
@@ -217,7 +219,9 @@ def test_earlier_mail_shows_how_far_it_is_read_and_what_that_came_to(
         office.rows("UPDATE discovered_message SET state = 'stored' RETURNING state")
         with office.database.for_team(office.team_id) as connection:
             accounts.synced(connection, account.id, clock.now() + timedelta(hours=1))
-    office.rows("UPDATE account SET state = 'backfilling', history_from = NULL RETURNING id")  # more folders were chosen
+    office.rows(
+        "UPDATE account SET state = 'backfilling', history_from = NULL RETURNING id"
+    )  # more folders were chosen
     assert 'max="5" value="5"' in browse(ADA).get(OWN)
 
 

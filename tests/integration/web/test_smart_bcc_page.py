@@ -60,6 +60,11 @@ def test_addresses_stand_on_the_page_and_on_items_and_change_when_they_are_to(
     assert (renewed != own, still) == (True, team)
     assert intake.recipient(local(renewed)) is not None
     assert intake.recipient(local(addresses_on(ada.get("/items/deal/d1"))[0])) is not None
+    assert addresses_on(browse(DAN).get("/settings/team")) == [team]
+    account = ada.get("/preferences/email-sync").partition("ada=northwind.test@in.threadlink.test")[2]
+    account = account.partition("</section>")[0]
+    assert "It takes what you send to your Smart BCC address." in account
+    assert not [said for said in ("Pushes until", "in step with the mailbox", "Every folder") if said in account]
     assert ada.refused(f"{PATH}/change-team") == 403
     browse(DAN).post(f"{PATH}/change-team")
     assert intake.recipient(local(of_team)) is None
