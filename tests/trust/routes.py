@@ -237,9 +237,7 @@ ROUTES: Mapping[str, Ask] = {
     "GET /preferences/keys": Ask("/preferences/keys", shows_owner=True),
     "POST /preferences/keys": Ask("/preferences/keys", form={"name": "another"}),
     "POST /preferences/keys/<uuid:key>/revoke": Ask("/preferences/keys/{key}/revoke", form={}),
-    "GET /preferences/email-sync/<uuid:account>/health": Ask(
-        "/preferences/email-sync/{account}/health", shows_owner=True
-    ),
+    "GET /preferences/email-sync/<uuid:account>/health": Ask("/preferences/email-sync/{account}/health"),
     "POST /preferences/email-sync/connect": Ask("/preferences/email-sync/connect", form={"provider": "gmail"}),
     "POST /preferences/email-sync/<uuid:account>/visibility": Ask(
         "/preferences/email-sync/{account}/visibility", form={"visibility": "full"}

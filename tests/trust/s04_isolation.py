@@ -111,6 +111,27 @@ def powerless(world: World) -> list[tuple[str, int, str]]:
     return found
 
 
+def unowned(world: World) -> list[str]:
+    """Ask as a colleague for every change of a conversation that the colleague sees and does not own (S14).
+
+    Returns the tables that changed.
+    """
+    seen, reader = world.ids["seen"], READERS[3]
+    ids = {
+        **world.ids,
+        **dict.fromkeys(("conversation", "linked", "doubted"), seen),
+        "action": world.ids["action_seen"],
+    }
+    before = world.of_conversation(world.ids["seen_number"])
+    shown = ask_as(world, reader, "GET /conversations/", Ask("/conversations/{conversation}"), {}, ids)
+    assert shown.status_code == 200
+    for route, ask in ROUTES.items():
+        if not route.startswith("GET ") and any(f"{{{name}}}" in repr(ask) for name in ids.keys() & _OF_ADA):
+            ask_as(world, reader, route, ask, {}, ids)
+    after = world.of_conversation(world.ids["seen_number"])
+    return [table for table in before if before[table] != after[table]]
+
+
 def command_leaks(world: World, reader: Reader) -> list[Leak]:
     """Run every command as a reader; return what was wrong. The settings must name the world's database."""
     before, found = world.fingerprint(reader), list[Leak]()
@@ -156,6 +177,8 @@ def _measured(server: Server) -> list[Row]:
     for reader in READERS:
         with _fresh(server) as hidden:
             found += leaks(hidden, reader) + command_leaks(hidden, reader)
+    with _fresh(server) as hidden:
+        found += [(READERS[3].name, "what is not owned", f"{table} changed") for table in unowned(hidden)]
     with _fresh(server) as hidden:
         unasked = [*uncovered(hidden), *blind(hidden), *blind_commands(hidden)]
         unasked += [f"{route}: {status} {told}" for route, status, told in powerless(hidden)]

@@ -44,5 +44,9 @@ def test_the_owner_is_shown_what_the_others_are_not(hidden: World, configured: N
     assert matrix.blind_commands(hidden) == []
 
 
+def test_who_sees_and_does_not_own_changes_nothing(hidden: World) -> None:
+    assert matrix.unowned(hidden) == []
+
+
 def test_who_may_changes_what_the_others_must_not(hidden: World, configured: None) -> None:
     assert matrix.powerless(hidden) == []

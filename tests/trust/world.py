@@ -157,6 +157,12 @@ class World:
         assert isinstance(entered, panels.Visitor)
         self._passes[email] = entered.text
 
+    def of_conversation(self, number: str) -> dict[str, str]:
+        """Return what stands of one conversation, beside what somebody asked to be done to it."""
+        tables = [table for table in _TENANT_TABLES if "conversation_id" in table.c and table.name != "work_entry"]
+        with self.database.for_team(self.ours.team_id) as connection:
+            return {table.name: _digest(connection, table, {"conversation_id": number}) for table in tables}
+
     def fingerprint(self, reader: Reader) -> dict[str, str]:
         """Return what a reader must leave as it is: all of the team's rows, for who is in it those that are Ada's.
 
@@ -262,7 +268,8 @@ def _fill_ours(world: World) -> None:
     ours.mail("m3", "cem@kum.test", ADA, at=[ADA], subject=f"Sand {CANARY_WORDS}")
     doubted = ours.mail("m4", CUSTOMER, ADA, at=[ADA], subject=f"Bank {CANARY_WORDS}", headers=[PROVEN_FALSE])
     shared = ours.mailbox("sales@northwind.test", kind="team", collaborators=[ADA])
-    action = ours.dismiss(ADA, private)
+    seen = ours.mail("m5", CUSTOMER, "sales@northwind.test", at=["sales@northwind.test"], subject="For all")
+    action, action_seen = ours.dismiss(ADA, private), ours.share(ADA, seen, "full")
     with world.database.for_team(ours.team_id) as connection:
         teams.set_policy(connection, {"blocklist": [f"{CANARY_TEAM}.test"]})
         asked = work.bulk_link(connection, ours.acting(ADA), [private, linked], ours.ref("deal", "d78"))
@@ -299,6 +306,7 @@ def _fill_ours(world: World) -> None:
         "account": account.public_id,
         "account_numbers": f"{account.id}, {held.account_id}, {shared.id}",
         "action": action,
+        "action_seen": action_seen,
         "conversation": ours.load(private).public_id,
         "conversation_numbers": f"{private}, {linked}, {doubted}",
         "doubted": ours.load(doubted).public_id,
@@ -313,6 +321,8 @@ def _fill_ours(world: World) -> None:
         "message_id": "<m1@x.test>",
         "offer": str(offer[0].public_id),
         "other_address": OTHER_ADDRESS,
+        "seen": ours.load(seen).public_id,
+        "seen_number": str(seen),
         "shared": shared.public_id,
         "stranger": STRANGER,
         "work": asked.public_id,
