@@ -45,7 +45,9 @@ class SmartBccSettings(BaseSettings):
     mails_per_sender: int = Field(default=200, ge=1, description="Mails one envelope sender may send in an hour.")
     mails_per_team: int = Field(default=10_000, ge=1, description="Mails one team takes in a day.")
     connections: int = Field(default=200, ge=1, description="Connections at a time.")
-    connections_per_ip: int = Field(default=10, ge=1, description="Connections at a time from one address.")
+    connections_per_ip: int = Field(
+        default=10, ge=1, description="Connections at a time from one address; lmtp has no such limit."
+    )
     timeout_s: int = Field(
         default=300, ge=1, le=600, description="Seconds from one command to the next; a whole mail has as long."
     )

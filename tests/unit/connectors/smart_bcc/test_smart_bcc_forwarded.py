@@ -168,6 +168,15 @@ def test_the_topmost_of_nested_forwards_counts_and_a_hidden_address_stays_a_name
     assert dict(named.headers)["From"] == "Bea Lindqvist"
 
 
+def test_no_more_is_read_of_a_forward_than_is_bounded() -> None:
+    forward = FORWARDS["Gmail, English"]
+    assert in_text("x\n" * 99_000 + forward) is not None
+    assert in_text("x\n" * 100_000 + forward) is None
+    found = in_text(forward + "y" * 5_000)
+    assert found is not None
+    assert len(found.text) == 2_000
+
+
 def test_what_a_forward_shows_makes_no_header_of_its_own() -> None:
     text = 'From: "Bea\\" <x@evil.test>" <bea@acme.test>\nSubject: a\nTo: Ada <ada@northwind.test>\n\nBcc: x@evil.test'
     found = in_text("________________________________\n" + text)

@@ -16,6 +16,7 @@ from typing import Self
 import pytest
 
 from app.errors import SettingsError
+from connectors.mail import smart_bcc
 from connectors.mail.smart_bcc import session
 from connectors.mail.smart_bcc.server import SmartBccServer
 from tests.integration.graph.certificates import write_certificate
@@ -331,6 +332,24 @@ def test_who_guesses_addresses_is_hung_up_on(tmp_path: Path, monkeypatch: pytest
             again.say(b"EHLO evil.test")
             again.say(b"MAIL FROM:<x@evil.test>")
             assert again.say(f"RCPT TO:<{ADA}>".encode()).startswith(b"421")
+
+
+def test_a_mail_server_of_ours_in_front_is_not_taken_for_a_guesser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "GUESSES", 3)
+    limits = {"SMART_BCC_PROTOCOL": "lmtp", "SMART_BCC_CONNECTIONS_PER_IP": "1", "SMART_BCC_CONNECTIONS": "2"}
+    with running(tmp_path, **limits) as server, Line(server.port), Line(server.port) as line:
+        line.say(b"LHLO mx.northwind.test")
+        line.say(b"MAIL FROM:<x@evil.test>")
+        assert {line.say(f"RCPT TO:<nobody@{DOMAIN}>".encode())[:3] for _ in range(9)} == {b"550"}
+        assert line.say(f"RCPT TO:<{ADA}>".encode()).startswith(b"250")
+
+
+def test_no_module_of_the_server_can_send_mail() -> None:
+    sources = [path.read_text("utf-8") for path in Path(smart_bcc.__file__).parent.glob("*.py")]
+    assert len(sources) > 9
+    assert not any(word in source for source in sources for word in ("smtplib", "app.smtp", "outgoing_mail"))
 
 
 @pytest.mark.parametrize("limit", ["SMART_BCC_MAILS_PER_ADDRESS", "SMART_BCC_MAILS_PER_TEAM"])
