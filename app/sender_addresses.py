@@ -19,7 +19,7 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.installation import Installation
 from app.linking.addresses import normalize
 from app.outgoing_mail import Letter
-from app.smart_bcc import hashed
+from app.smart_bcc import hashed, judge_again
 from app.store import smart_bcc as rows
 
 MOST_ADDRESSES = 20
@@ -80,10 +80,14 @@ def letter_to(
 
 
 def verify(connection: sa.Connection, acting: Acting, token: str) -> str:
-    """Note that a member read the letter to an address; return the address. Raises NotFound (link_not_valid)."""
+    """Note that a member read the letter to an address; return the address. Raises NotFound (link_not_valid).
+
+    What is held back because nobody knew the address is judged again.
+    """
     address = rows.verify_member_address(connection, acting.member.id, hashed(token), acting.now)
     if address is None:
         raise NotFound("link_not_valid")
+    judge_again(connection, acting, address)
     audit(connection, acting.team_id, acting.member.id, "verify_sender_address", {}, acting.now)
     return address
 

@@ -18,6 +18,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app.accounts import audit, current_team
+from app.acting import Acting
 from app.errors import Conflict, NotFound
 from app.installation import Installation
 from app.model import Account, ItemRef, Member
@@ -152,6 +153,16 @@ def release(installation: Installation, connection: sa.Connection, member: Membe
     discovered.record(connection, team.id, mail.account_id, [Change(mail.provider_id)], now)
     queue.hint_accounts(connection, [mail.account_id])
     audit(connection, team.id, member.id, "release_mail", {"why": mail.why}, now)
+
+
+def judge_again(connection: sa.Connection, acting: Acting, sender: str) -> None:
+    """Have what is held back of a sender judged again, who is known to be the member from now on."""
+    mails = [mail for mail in held_for(connection, acting.member) if mail.sender == sender]
+    rows.forget_judgement(connection, [mail.id for mail in mails])
+    for account_id in {mail.account_id for mail in mails}:  # one, but for a member who was removed and came back
+        changes = [Change(mail.provider_id) for mail in mails if mail.account_id == account_id]
+        discovered.record(connection, acting.team_id, account_id, changes, acting.now)
+    queue.hint_accounts(connection, sorted({mail.account_id for mail in mails}))
 
 
 def discard(installation: Installation, connection: sa.Connection, member: Member, public_id: str) -> None:

@@ -251,6 +251,11 @@ def release(connection: sa.Connection, mail_id: int, member_id: int) -> None:
     )
 
 
+def forget_judgement(connection: sa.Connection, mail_ids: Sequence[int]) -> None:
+    """Take back that mails are held: they are about to be judged again."""
+    connection.execute(sa.text("UPDATE received_mail SET held_why = '' WHERE id = ANY(:ids)"), {"ids": list(mail_ids)})
+
+
 def discard(connection: sa.Connection, mail_id: int) -> None:
     """Delete a held mail."""
     connection.execute(sa.text("DELETE FROM received_mail WHERE id = :id"), {"id": mail_id})

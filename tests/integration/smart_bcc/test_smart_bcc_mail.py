@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app import doctor, smart_bcc
+from app import doctor, sender_addresses, smart_bcc
+from app.acting import Acting
 from app.model import Policy
 from app.policy import as_json
 from app.ports import FilteredMessage, Mailbox
@@ -322,6 +323,23 @@ def test_mail_of_a_stranger_is_held_and_can_be_thrown_away(post: PostOffice) -> 
     with post.office.team() as connection:
         smart_bcc.discard(post.office.installation, connection, post.member(), held.public_id)
     assert (post.held(), post.conversations()) == ([], [])
+
+
+def test_what_was_held_is_judged_again_when_its_sender_is_verified(post: PostOffice) -> None:
+    home, token = "ada@home.test", "t" * 32
+    post.dns.known["home.test", "TXT"] = ["v=spf1 ip4:127.0.0.1 -all"]
+    post.receive(post.address(), letter(sender=home), mail_from=home)
+    post.receive(post.address(), letter(sender=home, number=2), mail_from="x@evil.test")
+    post.receive(post.address(), letter(sender="x@evil.test", number=3), mail_from="x@evil.test")
+    assert [held.why for held in post.held()] == ["unknown_sender"] * 3
+    acting = Acting(post.office.team_id, post.member(), post.office.clock.now())
+    with post.office.team() as connection:
+        sender_addresses.add(connection, acting, home)
+        rows.ask_member_address(connection, acting.member.id, home, smart_bcc.hashed(token), acting.now, acting.now)
+        assert sender_addresses.verify(connection, acting, token) == home
+    post.read()
+    assert sorted(held.why for held in post.held()) == ["not_proven", "unknown_sender"]
+    assert linked(post) == [("deal/d1", "automatic")]
 
 
 def test_a_customer_who_answers_all_is_read_where_the_mail_is_known(post: PostOffice) -> None:
