@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from app import deciding, links
 from app.acting import may_name
 from app.errors import Conflict, NotFound
+from app.linking.addresses import match_key, untagged
+from app.linking.authenticity import message_verdict
 from app.linking.decide import decide
 from app.linking.reasons import sentence, utc
 from app.linking.suggest import SuggestInput, Suggestion, suggest
@@ -203,13 +205,15 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
     by_id = {seen.conversation.id: seen for seen in asked}
     given = deciding.inputs(connection, [seen.conversation for seen in asked], deciding.surroundings(connection))
     persons = {each.conversation.id: _related(each) for each in given}
+    similar = _similar(connection, asked)
+    of_similar = mirror.items_of_persons(connection, {person.ref for each in similar.values() for person in each})
     organizations = {person.organization for found in persons.values() for person in found if person.organization}
     of_organization: dict[ItemRef, list[Item]] = defaultdict(list)
     for item in mirror.items_of_organizations(connection, organizations):
         if item.organization is not None:
             of_organization[item.organization].append(item)
     known = [item for each in given for item in each.items]
-    known += [item for items in of_organization.values() for item in items]
+    known += [item for items in (of_similar, *of_organization.values()) for item in items]
     restricted = {item.ref for item in known if item.visible_to is not None}
     hidden = mirror.hidden(connection, asked[0].member, restricted)
     ranked = {}
@@ -218,11 +222,15 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
         theirs = {person.organization for person in persons[seen.conversation.id] if person.organization}
         items = {item.ref: item for item in each.items}
         items |= {item.ref: item for organization in theirs for item in of_organization[organization]}
+        alike = {person.ref for person in similar[seen.conversation.id]}
+        items |= {item.ref: item for item in of_similar if alike & {item.person, *item.participants}}
         ranked[seen.conversation.id] = suggest(
             SuggestInput(
                 subject=seen.subject or "",
                 items=tuple(item for item in items.values() if item.ref not in hidden),
                 persons=persons[seen.conversation.id],
+                reply_to=_answered(seen, each),
+                similar=similar[seen.conversation.id],
                 remembered=each.remembered,
                 tombstones=seen.conversation.tombstones,
             )
@@ -233,6 +241,30 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
 def _related(given: DecisionInput) -> tuple[Person, ...]:
     related = set(decide(given).persons)
     return tuple(person for person in given.persons if person.ref in related)
+
+
+def _answered(seen: Seen, given: DecisionInput) -> tuple[Person, ...]:
+    """Return the persons to whom alone answers go, as those of a web form: nothing is linked because of them."""
+    keys = {
+        match_key(participant.address)
+        for message in seen.known
+        for participant in message.participants
+        if participant.role == "reply_to" and message_verdict(message) != "fail"
+    }
+    return tuple(each for each in given.persons if not keys.isdisjoint(map(match_key, each.addresses)))
+
+
+def _similar(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int, tuple[Person, ...]]:
+    """Return, for each conversation, the persons who have a counterpart's address without its +tag."""
+    plain = {
+        seen.conversation.id: {untagged(address) for address in seen.counterparts} - seen.counterparts.keys()
+        for seen in asked
+    }
+    found = mirror.persons_by_addresses(connection, set().union(*plain.values()), ())
+    return {
+        key: tuple(person for person in found if not addresses.isdisjoint(person.addresses))
+        for key, addresses in plain.items()
+    }
 
 
 def accept(connection: sa.Connection, acting: Acting, conversation_id: int) -> None:

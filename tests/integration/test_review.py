@@ -79,6 +79,17 @@ def test_what_was_chosen_for_the_same_people_comes_first_the_next_time(office: O
     assert "chosen_before" in codes(found, "d3")
 
 
+def test_whom_answers_go_to_and_whose_address_differs_by_a_tag_is_suggested_and_never_linked(office: Office) -> None:
+    form = office.mail("m1", "form@website.test", ADA, headers=[("Reply-To", TOM)], subject="Enquiry")
+    assert office.linked(form) is None
+    found = ranked(office, ADA, form)
+    assert (names(found)[:2], codes(found, "d2")) == (["d2", "d3"], {"reply_to", "recent_activity"})
+    tagged = office.mail("m2", "una+orders@brightwater.test", ADA, subject="Enquiry")
+    assert office.linked(tagged) is None
+    found = ranked(office, ADA, tagged)
+    assert (names(found), codes(found, "d5")) == (["d5"], {"similar_address", "recent_activity"})
+
+
 def test_what_was_taken_off_comes_last(office: Office) -> None:
     conversation = office.mail("m1", TOM, ADA, subject="Riverside spa")
     office.link(ADA, conversation, office.ref("deal", "d3"))
