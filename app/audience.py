@@ -76,11 +76,22 @@ def same(shown: Collection[Preview]) -> Preview | None:
     return first if all(each == first for each in shown) else None
 
 
+def together(shown: Collection[Preview]) -> Preview:
+    """Return what linking several conversations at once would change; of each member and the note the most of any."""
+    more: dict[int, Witness] = {}
+    for each in (witness for preview in shown for witness in preview.more):
+        known = more.get(each.member_id)
+        if known is None or LEVELS.index(each.level) > LEVELS.index(known.level):
+            more[each.member_id] = each
+    levels = (preview.level for preview in shown)
+    return Preview(tuple(more.values()), max(levels, key=LEVELS.index, default="private"))
+
+
 class Readership:
     """Who may read one conversation, as far as the member who asks may know; nothing is asked of the database."""
 
     def __init__(self, everybody: Sighted, seen: Seen) -> None:
-        self._everybody = everybody
+        self._everybody = [(m, sees, Reader.of(m, seen.accounts).account_ids) for m, sees in everybody]
         self._seen = seen
         self._conversation = _of_copies(seen, {account.id for account in seen.known_accounts})
 
@@ -91,7 +102,7 @@ class Readership:
     def after(self, items: Mapping[ItemRef, Item], now: tuple[Witness, ...]) -> dict[ItemRef, Preview]:
         """Return what a link to each of the items would change."""
         had = {each.member_id: each.level for each in now}
-        found = {}
+        found: dict[ItemRef, Preview] = {}
         for ref, item in items.items():
             linked = replace(self._conversation, links=(_as_linked(item),))
             more = [
@@ -110,10 +121,9 @@ class Readership:
         shared = self._shared(conversation)
         copies = {copy.account_id for message in conversation.messages for copy in message.copies}
         found = []
-        for member, audience in self._everybody:
-            own = Reader.of(member, self._seen.accounts).account_ids & copies
+        for member, audience, own in self._everybody:
             sees_item = item is None or audience.sees(item)
-            if own:
+            if own & copies:
                 found.append(Witness(member.id, member.name, "full", "owner"))
             elif sees_item and shared != "private":
                 found.append(Witness(member.id, member.name, shared, "item"))

@@ -5,8 +5,9 @@ A choice replaces another only after a page that names both (linking.md T7).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -32,7 +33,7 @@ class Offered:
     state: str
     evidence: tuple[str, ...] = ()
     fits: int = 0  # how many of the ticked conversations it suggests itself for
-    preview: Preview | None = None  # what linking one conversation to it would change (B7)
+    preview: Preview | None = None  # what linking to it would change (B7); None when all there is to choose say it once
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,6 @@ class Pick:
     chosen: Item | None = None
     preview: Preview | None = None  # of what is chosen, or of all that there is to choose from when it is the same
 
-    @property
-    def each(self) -> tuple[Offered, ...]:
-        """All there is to choose from."""
-        return (*self.offered, *(self.hits or ()))
-
 
 @dataclass(frozen=True, slots=True)
 class BulkPick:
@@ -61,11 +57,15 @@ class BulkPick:
     hits: tuple[Offered, ...] | None
     refused: tuple[Seen, ...]  # the member may not link these
     elsewhere: tuple[Seen, ...]  # these are linked, and stay unless the member says move
+    preview: Preview | None = None  # of all that there is to choose from, when it is the same
 
     @property
     def may_link(self) -> int:
         """How many of them the member may link."""
         return len(self.ids) - len(self.refused)
+
+
+_Pick = TypeVar("_Pick", Pick, BulkPick)
 
 
 def for_one(
@@ -96,7 +96,30 @@ def for_one(
         hits=_hits(connection, member, query),
         chosen=item,
     )
-    return _with_previews(connection, pick)
+    return _with_previews(connection, [seen], pick, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What linking to one of several items would change: said of all at once where it is the same, else of each."""
+
+    of_all: Preview | None
+    of_each: Mapping[ItemRef, Preview]
+
+
+def foretell(connection: sa.Connection, wanted: Sequence[tuple[Sequence[Seen], Sequence[ItemRef]]]) -> list[Foretold]:
+    """Say who could read groups of conversations once each is linked to one of its items (B7). Three queries in all.
+
+    The mirror knows the items.
+    """
+    found = iter(audience.previews(connection, [(seen, refs) for group, refs in wanted for seen in group]))
+    told = []
+    for group, refs in wanted:
+        of_group = [next(found) for _ in group]
+        of_each = {ref: audience.together([each[ref] for each in of_group if ref in each]) for ref in refs}
+        of_all = audience.same(of_each.values())
+        told.append(Foretold(of_all, {} if of_all else of_each))
+    return told
 
 
 def for_many(connection: sa.Connection, member: Member, ids: Sequence[int], query: str = "") -> BulkPick:
@@ -112,27 +135,28 @@ def for_many(connection: sa.Connection, member: Member, ids: Sequence[int], quer
             fits[each.ref] = fits.get(each.ref, 0) + 1
             named[each.ref] = Offered(each.ref, each.title, each.state)
     most = sorted(fits, key=lambda ref: (-fits[ref], named[ref].state != "open", str(ref)))[:MOST_SHARED]
-    return BulkPick(
+    pick = BulkPick(
         ids=tuple(each.conversation.public_id for each in seen.values()),
         offered=tuple(Offered(ref, named[ref].title, named[ref].state, fits=fits[ref]) for ref in most),
         hits=_hits(connection, member, query),
         refused=tuple(each for each in seen.values() if not each.may_link),
         elsewhere=tuple(each for each in seen.values() if each.may_link and each.conversation.primary_link),
     )
+    return _with_previews(connection, [each for each in seen.values() if each.may_link], pick)
 
 
-def _with_previews(connection: sa.Connection, pick: Pick) -> Pick:
-    """Say who could read the conversation after each choice: once when that is the same for all (B7)."""
-    refs = [pick.chosen.ref] if pick.chosen else [each.ref for each in pick.each]
-    (found,) = audience.previews(connection, [(pick.seen, refs)])
-    alike = audience.same(found.values())
-    if alike is not None:
-        return replace(pick, preview=alike)
+def _with_previews(
+    connection: sa.Connection, conversations: Sequence[Seen], pick: _Pick, chosen: ItemRef | None = None
+) -> _Pick:
+    """Say who could read the conversations after a choice."""
+    refs = [chosen] if chosen else [each.ref for each in (*pick.offered, *(pick.hits or ()))]
+    (told,) = foretell(connection, [(conversations, refs)])
 
-    def told(offered: Sequence[Offered]) -> tuple[Offered, ...]:
-        return tuple(replace(each, preview=found.get(each.ref)) for each in offered)
+    def with_own(offered: Sequence[Offered]) -> tuple[Offered, ...]:
+        return tuple(replace(each, preview=told.of_each.get(each.ref)) for each in offered)
 
-    return replace(pick, offered=told(pick.offered), hits=told(pick.hits) if pick.hits is not None else None)
+    hits = with_own(pick.hits) if pick.hits is not None else None
+    return replace(pick, preview=told.of_all, offered=with_own(pick.offered), hits=hits)
 
 
 def _hits(connection: sa.Connection, member: Member, query: str) -> tuple[Offered, ...] | None:

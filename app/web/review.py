@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, g, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import offers, review
+from app import offers, picking, review
 from app.acting import Acting
 from app.installation import Installation
 from app.signing_in import SignedIn
@@ -33,6 +33,8 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             groups = review.groups(connection, signed.member)
             offered = offers.standing(connection, signed.member)
             settled = _settled_yesterday(connection, signed)
+            asked = [([each.seen for each in g.choices], [each.ref for each in g.suggestions]) for g in groups]
+            foretold = picking.foretell(connection, asked)
         return member_page(
             "review.html",
             groups=groups,
@@ -43,6 +45,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             },
             offers=[offers.document(each) for each in offered],
             settled=settled,
+            foretold=dict(zip((group.id for group in groups), foretold, strict=True)),
             marks=review.marks(groups),
             came=CameFrom(is_review=True),
         )

@@ -184,6 +184,7 @@ def test_many_are_linked_or_dismissed_at_once_and_what_stands_in_the_way_is_said
     page = answer.get_data(as_text=True)
     assert "Conversations to link to one item: 4." in page
     assert "fits 3 of 4" in page
+    assert page.count("After linking these can read it too: Can, Dan, Eve.") == 1
     assert "Shared by Can" in page  # linked and shared, so she sees it, and may not link it
     assert "Also move those that are linked to another item (1)" in page
     said = {"c": ticked, "item": "deal/d2", "in": "list"}  # as the page sends it that has said all this
@@ -229,6 +230,7 @@ def test_the_review_queue_asks_a_person_at_a_time(
     page = ada.get("/review")
     assert page.count('<section class="choice"') == 1
     assert page.count('data-key="2"') == 1
+    assert page.count("After linking these can read it too: Can, Dan, Eve.") == 1
     assert 'name="move"' not in page  # what a colleague links meanwhile stays where that is
     ticked = re.findall(r'name="c" value="([0-9a-f-]+)"', page)
     picked = ada.client.post(
