@@ -62,6 +62,7 @@ class Entra:
     def __init__(self, simulator: GraphSimulator) -> None:
         self._simulator = simulator
         self.asked: dict[str, str] = {}
+        self.refuses = False
 
     def put_into_the_page(self, route: Route) -> None:
         """Name Microsoft's own address, which msal speaks to over https alone, in place of the simulator's."""
@@ -77,7 +78,8 @@ class Entra:
         path = urlsplit(route.request.url).path
         if path.endswith("/oauth2/v2.0/authorize"):
             self.asked = dict(parse_qsl(urlsplit(route.request.url).query))
-            back = urlencode({"code": "a-code", "state": self.asked["state"], "client_info": self._whose()})
+            said = {"error": "access_denied"} if self.refuses else {"code": "a-code", "client_info": self._whose()}
+            back = urlencode({**said, "state": self.asked["state"]})
             address = json.dumps(f"{self.asked['redirect_uri']}#{back}")  # Playwright does not see redirects
             route.fulfill(body=f"<script>location.replace({address})</script>", content_type="text/html")
             return
@@ -224,9 +226,15 @@ def test_without_outlooks_sign_in_a_window_is_asked_for(
     expect(pane.get_by_role("heading", name="Sign in")).to_be_visible()
     check(page)
     page.screenshot(path=tmp_path / "sign_in.png")
+    entra.refuses = True
+    pane.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(pane.get_by_text("Microsoft did not sign you in.")).to_be_visible()
+    check(page)
+    entra.refuses = False
     with page.expect_popup() as window:
         pane.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
+    expect(pane.get_by_text("Microsoft did not sign you in.")).to_be_hidden()
     assert window.value.is_closed()
     assert entra.asked["login_hint"] == CAN
     assert entra.asked["redirect_uri"] == f"{stage.url}/outlook/dialog"
@@ -250,6 +258,22 @@ def test_who_is_not_let_in_is_told_so(browser: Browser, outlook: str) -> None:
     pane = open_mail(page, "Which lamps")
     expect(pane.get_by_role("heading", name="threadlink does not take this sign-in")).to_be_visible()
     page.close()
+
+
+def test_the_pane_asks_for_nothing_that_mobile_has_not(page: Page, outlook: str) -> None:
+    """Mailbox 1.5 alone, no other ids, no selection, no colours (add-ons.md 3)."""
+
+    def as_on_mobile(route: Route) -> None:
+        script = route.fetch().text().replace("Mailbox: 1.13", "Mailbox: 1.5")
+        for missing in ("convertToRestId", "getSelectedItemsAsync", "officeTheme", "SelectedItemsChanged"):
+            assert f"{missing}:" in script
+            script = script.replace(f"{missing}:", "notOnMobile:")
+        route.fulfill(body=script, content_type="text/javascript")
+
+    page.route("**/office.js", as_on_mobile)
+    page.goto(outlook)
+    pane = open_mail(page, "Prices once more")
+    expect(pane.get_by_role("link", name="Acme rollout")).to_be_visible()
 
 
 def test_a_blocked_script_of_outlook_is_said(new_page: NewPage, outlook: str) -> None:

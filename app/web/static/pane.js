@@ -82,7 +82,9 @@
     } catch (error) {
       // A TypeError is how fetch() says that the network failed; what comes from msal wants a person.
       const isAway = error.status >= 500 || error instanceof TypeError || error.name === "TimeoutError";
-      if (of === asked) show(isAway ? "offline" : error.status ? "not_let_in" : "sign_in");
+      if (of !== asked) return;
+      show(isAway ? "offline" : error.status ? "not_let_in" : "sign_in");
+      if (mayAsk && !isAway && !error.status) tell(state("not_signed_in").textContent.trim());
       return;
     }
     if (of === asked) send();
@@ -154,6 +156,7 @@
       ask.replaceChildren();
       asker.get(ask)?.querySelector("button")?.focus();
     } else {
+      tell("");
       show("loading");
       withBearer(() => look(true), true);
     }
