@@ -38,10 +38,10 @@ def _erase_part(installation: Installation, connection: sa.Connection, team_id: 
         return False
     ids = erasing.conversations_of(connection, account_id, PART)
     lost = set(erasing.erase_copies(connection, account_id, ids))
-    if not ids:
-        accounts.delete(connection, account_id)
-        return False
     ingest.refresh_notes(connection, team_id, ids)
     left = [each for each in conversations.load(connection, sorted(lost)) if each.messages]
     deciding.record_only(connection, team_id, left, installation.clock.now())
-    return True
+    if erasing.conversations_of(connection, account_id, 1):
+        return True
+    accounts.delete(connection, account_id)
+    return False
