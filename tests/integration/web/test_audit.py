@@ -150,8 +150,8 @@ def test_an_export_is_whole_runs_nothing_and_is_written_down(office: Office, bro
     assert len(rows) == 453
     assert rows[1][1:4] == ["'=cmd()", ADA, "Signed out"]
     assert "Dan Audit log saved as a file" in entries(dan.get("/settings/audit"))[0]
-    assert [cell(text) for text in ("-1", "+1", "@a", "\tx", "\rx", "a=b", "")] == [
-        "'-1", "'+1", "'@a", "'\tx", "'\rx", "a=b", "",
+    assert [cell(text) for text in ("-1", "+1", "@a", "\tx", "\rx", "\nx", "\uff1dx", "a=b", "")] == [
+        "'-1", "'+1", "'@a", "'\tx", "'\rx", "'\nx", "'\uff1dx", "a=b", "",
     ]  # fmt: skip
 
 
