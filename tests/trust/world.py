@@ -121,6 +121,10 @@ class World:
         """Return the API key of a reader."""
         return self._keys[reader.email]
 
+    def hold_key(self, reader: Reader, text: str) -> None:
+        """Have the program of a reader use another key."""
+        self._keys[reader.email] = text
+
     def bearer(self, reader: Reader) -> str:
         """Return what the Outlook pane of a reader proves itself with."""
         return core.begin_session(self.installation, "graph", AddonCall(f"user {reader.email}"))
