@@ -74,7 +74,11 @@ def connect_with_token(
     """
     consent = installation.consents.get(adapter)
     if consent is None:
-        raise Unsupported(f"The CRM {adapter} takes no token.", provider=adapter, operation="connect")
+        raise Unsupported(
+            f"The package of {adapter} says not how to connect it: it needs an entry point threadlink.crm_consent.",
+            provider=adapter,
+            operation="connect",
+        )
     unknown = sorted(options.keys() - consent.options.keys())
     if unknown:
         known = "; ".join(f"{name}: {meaning}" for name, meaning in consent.options.items())

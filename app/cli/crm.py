@@ -45,7 +45,7 @@ def connect_crm(
         team_id = team_of(installation, team)
         if browser:
             return _invited(installation, team_id, adapter, member)
-        if adapter not in installation.consents:
+        if adapter == connecting_crm.EMBEDDED:
             if given or token_stdin:
                 raise click.UsageError(f"The CRM {adapter} takes neither a token nor options.")
             connecting_crm.connect_embedded(installation, team_id)
@@ -138,7 +138,8 @@ def seed_crm(files: tuple[Path, ...], team: str | None) -> Answer:
 def new_crm(name: str, into: Path) -> Answer:
     """Write the package of an adapter for the CRM NAME, with a conformance test that fails until it is done."""
     target = packages.write(name, into)
-    lines = [f"Wrote {target}. Install it with `uv pip install -e {target}`, then run `pytest -x` in it."]
+    test = f"uv run pytest -x --rootdir {target} {target}"
+    lines = [f"Wrote {target}. Install it with `uv pip install -e {target}`, then work down `{test}`."]
     return Answer({"package": str(target)}, lines)
 
 

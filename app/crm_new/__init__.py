@@ -21,6 +21,7 @@ FILES: Mapping[str, str] = {
     "readme.txt": "README.md",
     "package.txt": "$module/__init__.py",
     "adapter.txt": "$module/adapter.py",
+    "auth.txt": "$module/auth.py",
     "mapping.txt": "$module/mapping.py",
     "settings.txt": "$module/settings.py",
     "conformance.txt": "tests/test_conformance.py",

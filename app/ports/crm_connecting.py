@@ -31,7 +31,7 @@ class CrmUninstall:
 class CrmConsent(Protocol):
     """How a CRM is connected (entry point `threadlink.crm_consent`): in the browser, with a token, or both.
 
-    An adapter without one needs neither, as the embedded CRM.
+    Only the embedded CRM, which there is nothing to ask, has none.
     """
 
     by_browser: bool  # an application of ours is set up at the CRM, so authorize() and connect() work

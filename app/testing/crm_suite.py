@@ -73,6 +73,16 @@ class CrmAdapterSuite:
         assert missing <= adapter.capabilities.missing.keys()
         assert all(sentence.endswith(".") for sentence in adapter.capabilities.missing.values())
 
+    def test_names_every_record_by_its_connection(self, adapter: CrmAdapter, acme: CrmRecords) -> None:
+        (bea,) = adapter.people_by_address(["bea@acme.test"])
+        found = [bea.ref, bea.organization, *(item.ref for item in adapter.items_of_people([bea.ref]))]
+        found += [item.person for item in adapter.items_of_people([bea.ref])]
+        found += [hit.ref for hit in adapter.search("rollout")]
+        if adapter.capabilities.create_item:
+            found.append(adapter.create_item("deal", "Renewal", bea.ref).ref)
+        (connection_id,) = {ref.connection_id for ref in found if ref is not None}
+        assert connection_id != 0
+
     # --- people ---
 
     @pytest.mark.parametrize("address", ["bea@acme.test", "bea@home.test", "BEA@Acme.Test"])

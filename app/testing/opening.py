@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import registry
-from app.ports import Clock, CrmAdapter, CrmConnection, Services
+from app.errors import SettingsError
+from app.ports import Clock, CrmAdapter, CrmConnection, CrmConsent, Services
 from app.testing.fakes import MemoryCredentials, SteppedClock
 
 
@@ -31,3 +32,11 @@ def open_crm(
         settings=settings or {},
     )
     return registry.crm_adapter(services, connection)
+
+
+def open_consent(adapter: str, *, environ: Mapping[str, str] | None = None, clock: Clock | None = None) -> CrmConsent:
+    """Return how the CRM adapter that an installed package provides is connected. Raises SettingsError without that."""
+    consent = registry.crm_consent(adapter, Services(clock or SteppedClock(), "https://threadlink.test", environ or {}))
+    if consent is None:
+        raise SettingsError(f"No entry point threadlink.crm_consent says how {adapter} is connected.")
+    return consent

@@ -16,6 +16,12 @@ from app.cli.frame import run
 
 pytestmark = pytest.mark.integration
 
+ENTRY_POINTS = """
+[threadlink.crm]
+acme = threadlink_acme:create
+[threadlink.crm_consent]
+acme = threadlink_acme:consent
+"""
 # An adapter that does everything: the shipped fake under another name.
 WHOLE = """
 from app.testing.fake_crm import FakeCrm
@@ -38,7 +44,7 @@ def check(words: Sequence[str], package: Path) -> subprocess.CompletedProcess[st
     facts = package / "threadlink_acme-0.1.0.dist-info"
     facts.mkdir(exist_ok=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: threadlink-acme\nVersion: 0.1.0\n")
-    (facts / "entry_points.txt").write_text("[threadlink.crm]\nacme = threadlink_acme:create\n")
+    (facts / "entry_points.txt").write_text(ENTRY_POINTS)
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=package,
