@@ -110,6 +110,11 @@ class Listing:
     newest: datetime | None
     crm: Standing | None = field(default=None)
 
+    @property
+    def stopped(self) -> tuple[Account, ...]:
+        """The accounts of these rows that are not read any more."""
+        return tuple({row.stopped.id: row.stopped for row in self.rows if row.stopped}.values())
+
 
 def listing(
     connection: sa.Connection,

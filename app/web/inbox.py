@@ -5,7 +5,7 @@ Everything works without scripts: a choice is a form, and its page says what hap
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +21,12 @@ from app.installation import Installation
 from app.links import Elsewhere
 from app.store import last_actions, saved_filters
 from app.store.work import Work
-from app.web import paging
+from app.web import crm_state, paging
 from app.web.choosing import act, back, chosen, is_in_place, named_item, reading
 from app.web.inbox_filter import counted, fields_of, link_of, query_of, shown_view, total, wanted
 from app.web.member_page import member_page, uuid_of
 from app.web.signed_in import Browser, who
 
-OLD_CRM = timedelta(hours=1)  # the mirror is brought up to date every few minutes
 LONGEST_NAME = 60
 MOST_FILTERS = 30
 LAST_YEAR = 2999  # a moment after the last one there is has no name
@@ -94,20 +93,8 @@ def _list_shown(asked: Wanted, found: inbox.Listing) -> dict[str, Any]:
         "blank": Wanted(),
         "total": total(found.counts, asked),
         "now": g.now,
-        "rests": _rests(found),
-        "is_old": _is_old(found),
+        "crm_said": crm_state.said(found.crm),
     }
-
-
-def _rests(found: inbox.Listing) -> bool:
-    """Say whether notes wait because the CRM asked to be left alone for a while."""
-    return found.crm is not None and found.crm.throttled_until is not None and found.crm.throttled_until > g.now
-
-
-def _is_old(found: inbox.Listing) -> bool:
-    """Say whether what is known of the CRM is older than it should be."""
-    at = found.crm.refreshed_at if found.crm else None
-    return at is not None and g.now - at > OLD_CRM
 
 
 def _add_choices(pages: Blueprint, installation: Installation, browser: Browser) -> None:

@@ -12,7 +12,7 @@ from app.installation import Installation
 from app.item_history import history
 from app.model import ITEM_KINDS
 from app.store import crm
-from app.web import paging
+from app.web import crm_state, paging
 from app.web.came_from import KINDS, CameFrom
 from app.web.choosing import reading
 from app.web.member_page import member_page
@@ -32,6 +32,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             shown = history(connection, who().member, ref, who().locale, after)
             if shown is None:
                 raise NotFound("item_unknown", item="")
+            crm_said = crm_state.said(crm.standing(connection))
             is_item = kind in ITEM_KINDS
             takes_mail = is_item and smart_bcc.is_offered(installation)
             addresses = smart_bcc.addresses(installation, connection, who().member, ref) if takes_mail else None
@@ -43,6 +44,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             addresses=addresses,
             more=paging.sealed_row(installation, who().team.id, who().member, shown.end),
             came=came,
+            crm_said=crm_said,
             came_unlinked=replace(came, is_unlinked=True),
         )
 

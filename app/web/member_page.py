@@ -53,7 +53,7 @@ def member_page(template: str, **shown: object) -> Response:
         kind_word=lambda kind: kind_word(kind, signed.locale),
         day=lambda value: day(value, signed.locale),
         short_time=_short_time,
-        full_time=_full_time,
+        full_time=full_time,
         **shown,
     )
 
@@ -95,7 +95,7 @@ def _short_time(at: datetime) -> str:
     return str(format_skeleton("MMMd" if then.year == now.year else "yMMMd", then, locale=signed.locale))
 
 
-def _full_time(at: datetime) -> str:
+def full_time(at: datetime) -> str:
     """Say the day and the minute, in 24 hours."""
     signed = who()
     return str(format_datetime(at, "d MMM y, HH:mm", tzinfo=signed.zone, locale=signed.locale))

@@ -14,7 +14,9 @@ from app import offers, picking, review
 from app.acting import Acting
 from app.installation import Installation
 from app.signing_in import SignedIn
+from app.store import crm
 from app.store import links as link_rows
+from app.web import crm_state
 from app.web.came_from import CameFrom
 from app.web.choosing import act, reading
 from app.web.member_page import member_page
@@ -35,6 +37,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             settled = _settled_yesterday(connection, signed)
             asked = [([each.seen for each in g.choices], [each.ref for each in g.suggestions]) for g in groups]
             foretold = picking.foretell(connection, asked)
+            standing = crm.standing(connection)
         return member_page(
             "review.html",
             groups=groups,
@@ -48,6 +51,7 @@ def blueprint(installation: Installation, browser: Browser) -> Blueprint:
             foretold=dict(zip((group.id for group in groups), foretold, strict=True)),
             marks=review.marks(groups),
             came=CameFrom(is_review=True),
+            crm_said=crm_state.said(standing),
         )
 
     @pages.get("/review/changed")

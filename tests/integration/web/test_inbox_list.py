@@ -293,10 +293,13 @@ def test_a_list_says_how_the_crm_and_its_items_are(
     assert "CRM data from" not in standing("live", "", None, minute)
     assert "CRM data from" in standing("live", "", None, day)
     assert "The CRM does not answer." in standing("trouble", "Unavailable", None, minute)
+    assert all("The CRM does not answer." in ada.get(page) for page in ("/review", "/items/person/p2"))
     limited = standing("trouble", "RateLimited", day, minute)
     assert "notes wait until" in limited
     assert "notes wait for the CRM’s daily limit until" in standing("trouble", "DailyLimitReached", day, minute)
     assert "the note in the CRM waits" in limited
+    office.rows("UPDATE account SET paused = true WHERE id = :id RETURNING id", id=office.accounts[ADA].id)
+    assert f"{ADA} is paused: new messages do not arrive here." in ada.get("/inbox")
     with database.for_team(office.team_id) as connection:
         (note,) = crm.notes_of(connection, [closed])
         crm.postpone(connection, note.id, until=None, error="Rejected", parked=True)
