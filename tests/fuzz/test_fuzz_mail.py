@@ -20,9 +20,9 @@ import pytest
 from tests.fuzz.mail_reading import read
 from tests.unit.connectors.smart_bcc.test_smart_bcc_forwarded import FORWARDS, attached, mail
 
-pytestmark = pytest.mark.smtp
-
 SECONDS = float(os.environ.get("THREADLINK_FUZZ_S", "2"))
+pytestmark = [pytest.mark.smtp, pytest.mark.timeout(120 + SECONDS)]
+
 RUNS = 2_000  # what Atheris reads when nobody asks for more
 SLOWEST_S = 2.0  # on a loaded machine; the slowest in a quiet one is below 0.25
 
@@ -67,7 +67,6 @@ def test_no_mail_breaks_or_holds_up_the_reading() -> None:
     importlib.util.find_spec("atheris") is None,
     reason="atheris has no wheel for this Python and machine: mail is made up at random alone",
 )
-@pytest.mark.timeout(120 + SECONDS)
 def test_no_bytes_that_reach_further_lines_break_the_reading(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds"
     seeds.mkdir()
