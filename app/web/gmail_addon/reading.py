@@ -68,11 +68,11 @@ def reviewing(asked: Asked) -> Card:
 def settings(asked: Asked) -> Card:
     """Return the member's mailboxes, the one that is open first."""
     with asked.reading() as connection:
+        takes_mail = is_offered(asked.installation)
+        address = beside.addresses(asked.installation, connection, asked.signed.member).own if takes_mail else ""
         own = own_accounts(asked, accounts.accounts(connection))
         here = rows.account_of(connection, PROVIDER, asked.call.user_id, [account.id for account in own])
         may_leave = rows.is_user(connection, PROVIDER, asked.call.user_id)
-        takes_mail = is_offered(asked.installation)
-        address = beside.addresses(asked.installation, connection, asked.signed.member).own if takes_mail else ""
     own.sort(key=lambda account: account.id != here)
     return other_cards.settings_card(asked.look, asked.signed, own, address, may_leave=may_leave)
 
