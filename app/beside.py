@@ -75,6 +75,7 @@ class Beside:
     crm: Crm
     is_connected: bool  # the mailbox that is open is one of the member's accounts
     subject: str = ""  # of a message that is not stored
+    internet_id: str = ""  # its Message-ID, which the doctor is asked by
 
 
 def open_message(installation: Installation, signed: SignedIn, provider: str, call: AddonCall, locale: str) -> Beside:
@@ -123,7 +124,8 @@ def open_item(
         sender = normalize(item.sender) or ""
         named = {sender: item.sender_name} if sender and not is_ours(sender, accounts.ours(connection)) else {}
         people = _people(connection, signed.member, named)
-        return Beside(None, people, crm_of(installation, connection), account_id is not None, item.subject)
+        crm_here, message_id = crm_of(installation, connection), normalize_id(item.message_id) or ""
+        return Beside(None, people, crm_here, account_id is not None, item.subject, message_id)
 
 
 def own_conversations(connection: sa.Connection, member: Member, message_ids: Sequence[str]) -> list[int]:
@@ -271,7 +273,8 @@ def _not_stored(
         if person.role != "reply_to" and not is_ours(person.address, ours)
     }
     people = _people(connection, signed.member, named)
-    return Beside(None, people, crm_of(installation, connection), is_connected, message.subject)
+    crm_here = crm_of(installation, connection)
+    return Beside(None, people, crm_here, is_connected, message.subject, message.internet_id)
 
 
 def _authors_first(message: Message) -> list[Any]:

@@ -234,6 +234,7 @@ def test_a_message_that_is_not_stored_is_read_soon_and_its_sender_named(outlook:
     pane = outlook.pane().open("new", sender=BEA, sender_name="Bea B.")
     assert "This message is not here yet" in pane.text
     assert "In the CRM" in pane.text
+    assert '/doctor?q=%3Cnew%40x.test%3E" target="_blank"' in pane.shown
     assert [row.queued for row in outlook.office.rows("SELECT queued FROM hint WHERE queued")] == [True]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from app import smart_bcc
@@ -98,6 +101,7 @@ def test_a_message_that_is_not_stored_is_asked_for_and_read_soon(desk: Desk) -> 
     assert "In the CRM" in panel.texts
     assert [row.queued for row in desk.office.rows("SELECT queued FROM hint WHERE queued")] == [True]
     assert desk.gmail.usage(ADA)["get"] == 1
+    assert re.findall(r"/doctor\?q=[^\"]+", json.dumps(panel.widgets)) == ["/doctor?q=%3Cm1%40x.test%3E"]
     panel.press("Refresh")
     assert panel.verbs == ["updateCard"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from app import audience
 from app.audience import Preview
@@ -61,6 +62,9 @@ def not_stored_card(look: Look, beside: Beside, invitation: str) -> Card:
             paragraph(text["addon_not_stored_hint"]),
             buttons(button(text["addon_refresh"], act(look.places.function("refresh")), filled=True)),
         ]
+        if beside.internet_id:
+            doctor = look.places.page(f"/doctor?{urlencode({'q': beside.internet_id})}")
+            first.append(buttons(button(text["addon_doctor"], visit(doctor))))
     else:
         url = look.places.page(f"/gmail/connect/{invitation}")
         first = [
