@@ -121,6 +121,8 @@ def unowned(world: World) -> list[str]:
         **world.ids,
         **dict.fromkeys(("conversation", "linked", "doubted"), seen),
         "action": world.ids["action_seen"],
+        "item": "deal/d78",  # another than it is linked to
+        "item_id": "d78",
     }
     before = world.of_conversation(world.ids["seen_number"])
     shown = ask_as(world, reader, "GET /conversations/", Ask("/conversations/{conversation}"), {}, ids)
