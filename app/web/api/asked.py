@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.inbox import RECORD_KINDS
 from app.linking.addresses import normalize
 from app.model import AccountKind, ItemKind, Level
 from app.outgoing_webhooks import LONGEST_URL
@@ -48,6 +49,14 @@ def _address(text: str) -> str:
     return normal
 
 
+def _record(text: str) -> str:
+    """Let through what names a person or an organization."""
+    kind, _, external_id = _is_storable(text).partition("/")
+    if kind not in RECORD_KINDS or not external_id:
+        raise ValueError("must be person/ID or organization/ID")
+    return text
+
+
 Id = Annotated[UUID, Field(description="A public id.")]
 Text = Annotated[str, AfterValidator(_is_storable), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
@@ -65,7 +74,9 @@ Address = Annotated[
     AfterValidator(_address),
 ]
 RecordRef = Annotated[
-    str, AfterValidator(_is_storable), Field(max_length=220, pattern=r"^(person|organization)/[^\x00]+$")
+    str,
+    Field(max_length=220, json_schema_extra={"pattern": "^(person|organization)/[^\\u0000]+$"}),
+    AfterValidator(_record),
 ]
 
 
