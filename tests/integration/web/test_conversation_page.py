@@ -71,7 +71,7 @@ def test_quotes_are_folded_and_people_are_those_of_the_crm(office: Office, brows
     assert "2.0 kB" in second
     assert "Open in Gmail" in second
     people = part(page, "People")
-    assert '<span class="chip">Bea</span>' in people
+    assert '<a class="chip" href="/items/person/p1">Bea</a>' in people
     assert "stranger@else.test<br><span" in people.replace(" <br>", "<br>")
     assert "not in the CRM" in people
     assert "boss@else.test" in people
@@ -265,7 +265,7 @@ def test_who_is_missing_in_the_crm_is_made_there_once(office: Office, browse: Br
     assert ada.post(f"{path}/create-person", **fields)["done"] == "asked_before"
     assert office.crm.calls["create_person"] == 1
     page = ada.get(path)
-    assert '<span class="chip">Nora K.</span>' in part(page, "People")
+    assert '<a class="chip" href="/items/person/made-1">Nora K.</a>' in part(page, "People")
     assert "/create-person" not in page
     for who in (EVE, CAN):  # for whom the conversation is not there
         assert browse(who).refused(f"{path}/create-person", **fields) == 404
