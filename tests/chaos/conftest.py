@@ -15,7 +15,7 @@ from tests.chaos.running import running
 PROVIDERS = [name for name in registry.names(registry.SIMULATORS) if name in registry.names(registry.MAIL)]
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(f"chaos_{name}")) for name in PROVIDERS])
 def provider(request: pytest.FixtureRequest) -> str:
     """Every mail provider that is installed with a simulator."""
     return str(request.param)

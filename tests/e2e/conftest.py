@@ -24,12 +24,12 @@ expect.set_options(timeout=20_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test of the folder its mark, one worker for all, and the reason when there is no browser."""
+    """Give every test of the folder its mark, one worker for each module, and the reason when there is no browser."""
     missing = pytest.mark.skip(reason="no chromium here: `apt-get install chromium` gets it")
     for item in items:
         if "tests/e2e/" in item.path.as_posix():
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             if CHROMIUM is None:
                 item.add_marker(missing)
 

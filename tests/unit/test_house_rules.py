@@ -64,3 +64,10 @@ def test_every_module_says_what_lives_in_it() -> None:
 def test_importing_the_core_does_not_import_flask() -> None:
     tree = ast.parse((ROOT / "app" / "__init__.py").read_text("utf-8"))
     assert [type(node).__name__ for node in tree.body] == ["Expr"]
+
+
+@pytest.mark.xdist_group("some")
+def test_a_group_of_tests_goes_to_one_worker(request: pytest.FixtureRequest) -> None:
+    """What is set up for a group is set up once; pytest-xdist knows the group by how the test's id ends."""
+    is_spread = hasattr(request.config, "workerinput")
+    assert request.node.nodeid.endswith("@some") == is_spread
