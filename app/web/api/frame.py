@@ -69,8 +69,8 @@ class Frame:
         self, method: str, path: str, answer: type[pydantic.BaseModel], tag: str
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a view under /api/v1, validated and documented by the annotations of its parameters."""
-        codes = {"HTTP_200": answer, "HTTP_401": Problem, "HTTP_403": Problem, "HTTP_404": Problem, "HTTP_429": Problem}
-        codes["HTTP_503"] = Problem
+        codes = {"HTTP_200": answer}
+        codes |= dict.fromkeys((f"HTTP_{status}" for status in (400, 401, 403, 404, 429, 503)), Problem)
         if method != "GET":
             codes |= {"HTTP_409": Problem, "HTTP_413": Problem, "HTTP_415": Problem}
 
