@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from app.demo.stage import Stage
-from tests.e2e.conftest import NewPage
+from tests.e2e.conftest import AXE, NewPage
 
 PAGES = [
     "/inbox",
@@ -113,7 +113,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(new_page: NewPage, path: str,
     for width in (1280, 320):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = Axe().run(page)
+        found = Axe().run(page, options=AXE)
         assert found.violations_count == 0, found.generate_report()
 
 

@@ -76,3 +76,8 @@ def test_the_lock_names_no_host_and_vouches_for_every_package() -> None:
     assert installed
     assert not [name for name, package in installed.items() if "resolved" in package]
     assert not [name for name, package in installed.items() if not package["integrity"].startswith("sha512-")]
+
+
+@pytest.mark.parametrize("sheet", sorted((ROOT / "app/web/static").glob("*.css")), ids=lambda path: path.name)
+def test_no_page_is_locked_to_an_orientation(sheet: Path) -> None:
+    assert "orientation" not in sheet.read_text("utf-8")
