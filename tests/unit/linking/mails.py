@@ -150,3 +150,7 @@ def rights(conversation: Conversation) -> set[str]:
     return {
         holders[copy.account_id] for message in conversation.messages for copy in message.copies if copy.joined != "w2"
     }
+
+
+def held(threads: Threads, key: str) -> Message:
+    return next(m for c in threads.conversations for m in c.messages if m.internet_id == f"<{key}@x>")
