@@ -1,4 +1,4 @@
-"""Codes turned into the sentences a person reads, English and Turkish. The texts themselves: wording.py.
+"""Codes turned into the sentences a person reads, English and Turkish. The texts themselves: wording.py, refusals.py.
 
 A code is stable and meant for programs; people only ever see its sentence and, beside it, the one action that would
 change it.
@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from app.linking import wording
+from app.linking.refusals import REFUSALS
 from app.linking.wording import ACTIONS, Text
 
 Locale = Literal["en", "tr"]
@@ -19,7 +20,7 @@ Locale = Literal["en", "tr"]
 REASONS: dict[str, Text] = {
     **wording.DECISIONS,
     **wording.REVIEWS,
-    **wording.REFUSALS,
+    **REFUSALS,
     **wording.NOTICES,
     **wording.EVIDENCE,
 }

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 from flask import Response, render_template
 
 from app.errors import NotFound
-from app.linking.wording import DECISIONS, REFUSALS
+from app.linking.refusals import REFUSALS
+from app.linking.wording import DECISIONS
 from app.web.api.openapi import REF
 from app.web.limits import TEAM_FACTOR
 from app.work import AT_ONCE

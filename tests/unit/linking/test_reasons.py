@@ -26,10 +26,11 @@ from app.linking.reasons import (
     state_word,
     utc,
 )
+from app.linking.refusals import REFUSALS
 from app.linking.wording import ACTIONS, Text
 from app.model import ItemState, Outcome, RecordKind
 
-GROUPS = (wording.DECISIONS, wording.REVIEWS, wording.REFUSALS, wording.NOTICES, wording.EVIDENCE)
+GROUPS = (wording.DECISIONS, wording.REVIEWS, REFUSALS, wording.NOTICES, wording.EVIDENCE)
 EVERY_TEXT = [
     *REASONS.values(),
     *ACTIONS.values(),
