@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from app import notices, outgoing_webhooks
 from app.linking.reasons import REASONS, day, kind_word, sentence
 from app.signing_in import SignedIn
 from app.store import smart_bcc
+from app.store.outgoing_webhooks import Webhook
 from app.web.consent import page_of
 from app.web.signed_in import who
 from app.web.wording import words
@@ -31,22 +33,25 @@ class Told:
     left: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Banners:
+    """What stands above every whole page until it is dealt with."""
+
+    troubles: list[notices.Trouble]
+    webhooks_off: list[Webhook]
+    is_mail_held: bool
+
+
 def member_page(template: str, **shown: object) -> Response:
     """Render a page for who is signed in, with what the last choice did."""
     signed = who()
     shown.setdefault("told", _told(signed))
     shown.setdefault("here", _here())
-    with g.database.for_team(signed.team.id) as connection:
-        troubles = notices.banner(connection, signed.member)
-        webhooks_off = outgoing_webhooks.turned_off(connection, signed.member)
-        is_mail_held = smart_bcc.is_held(connection, signed.member.id)
     return page_of(
         template,
         signed.locale,
         signed=signed,
-        troubles=troubles,
-        webhooks_off=webhooks_off,
-        is_mail_held=is_mail_held,
+        banners=cache(_banners),  # asked for by whole pages, not by the parts that htmx and the add-ons fetch
         query=request.args.get("q", "")[:LONGEST_QUERY],
         sentence=lambda code, **params: sentence(code, params, signed.locale),
         has_reason=lambda code: code in REASONS,
@@ -56,6 +61,16 @@ def member_page(template: str, **shown: object) -> Response:
         full_time=full_time,
         **shown,
     )
+
+
+def _banners() -> Banners:
+    signed = who()
+    with g.database.for_team(signed.team.id) as connection:
+        return Banners(
+            troubles=notices.banner(connection, signed.member),
+            webhooks_off=outgoing_webhooks.turned_off(connection, signed.member),
+            is_mail_held=smart_bcc.is_held(connection, signed.member.id),
+        )
 
 
 def _here() -> str:

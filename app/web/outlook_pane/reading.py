@@ -79,11 +79,9 @@ def ask_move(asked: Asked) -> Response:
         pick = picking.for_one(
             connection, asked.signed.member, asked.conversation, asked.signed.locale, chosen=item_ref(connection)
         )
-        if pick.link is None or pick.chosen is None:
-            raise Conflict("not_linked")
-        (previews,) = audience.previews(connection, [(pick.seen, [pick.chosen.ref])])
-    preview, choice = previews[pick.chosen.ref], asked.choice(asked.conversation)
-    return part(asked, "outlook_move.html", pick=pick, preview=preview, choice=choice, id=asked.conversation)
+    if pick.link is None:
+        raise Conflict("not_linked")
+    return part(asked, "outlook_move.html", pick=pick, choice=asked.choice(asked.conversation), id=asked.conversation)
 
 
 def ask_create(asked: Asked) -> Response:
