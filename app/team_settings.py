@@ -13,7 +13,7 @@ from app.errors import InvalidRequest, NotAllowed
 from app.installation import Installation
 from app.linking.addresses import FREEMAIL_DOMAINS, normalize_domain
 from app.preferences import LOCALES
-from app.store import accounts, lookups, teams
+from app.store import accounts, links, lookups, teams
 from app.store.teams import Team
 
 PLANS = ("unrestricted", "growth", LITE_PLAN)
@@ -57,8 +57,8 @@ def configure(connection: sa.Connection, acting: Acting, *, domains: Sequence[st
     after = current_team(connection)
     changed = [name for name in ("domains", "locale", "plan") if getattr(before, name) != getattr(after, name)]
     audit(connection, acting.team_id, acting.member.id, "change_team", {"fields": changed}, acting.now)
-    for account_id in paused:
-        audit(connection, acting.team_id, acting.member.id, "pause_account", {"account_id": account_id}, acting.now)
+    common = {"at": acting.now, "member_id": acting.member.id, "action": "pause_account"}
+    links.audit(connection, acting.team_id, [{**common, "detail": {"account_id": each}} for each in paused])
     return after
 
 
