@@ -197,9 +197,8 @@ class Message:
     is_forward: bool = False
     thread_index: str | None = None  # the GUID of an Exchange Thread-Index, hex
     date_header: datetime | None = None
-    flags: tuple[
-        str, ...
-    ] = ()  # message_id_reused, new_here, synthetic_id, header_cut, quoted, forwarded_by:ADDRESS, named:NAME …
+    # message_id_reused, new_here, synthetic_id, header_cut, quoted, forwarded_by:ADDRESS, named:NAME …
+    flags: tuple[str, ...] = ()
     namespace: str = ""
     public_id: str = ""
 
