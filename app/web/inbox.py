@@ -29,7 +29,6 @@ from app.web.signed_in import Browser, who
 
 LONGEST_NAME = 60
 MOST_FILTERS = 30
-LAST_YEAR = 2999  # a moment after the last one there is has no name
 
 
 def blueprint(installation: Installation, browser: Browser) -> Blueprint:
@@ -191,4 +190,4 @@ def _time(text: str) -> datetime | None:
         at = datetime.fromisoformat(text[:40].replace(" ", "+"))
     except ValueError:
         return None
-    return at if at.tzinfo and at.year <= LAST_YEAR else None
+    return at if at.tzinfo and at.date() <= inbox.LAST_DAY else None

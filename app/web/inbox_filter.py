@@ -15,7 +15,6 @@ from app.store.inbox import COUNTED_UP_TO, MOST_FOUND, State
 from app.web.member_page import LONGEST_QUERY, uuid_of
 
 LONGEST_VIEW = 1_000
-_DAYS = (date(1970, 1, 1), date(2999, 12, 31))  # a day after the last one there is has no name
 
 
 def wanted(args: Mapping[str, str] | None = None) -> Wanted:
@@ -78,7 +77,6 @@ def counted(n: int, asked: Wanted) -> str:
 
 def _day(text: str) -> date | None:
     try:
-        found = date.fromisoformat(text[:10])
+        return date.fromisoformat(text[:10])
     except ValueError:
         return None
-    return found if _DAYS[0] <= found <= _DAYS[1] else None
