@@ -215,6 +215,19 @@ def test_without_a_server_there_are_banners_and_no_letters(
     assert "has not been in step" in browse(DAN).get("/inbox")
 
 
+def test_what_stands_above_a_page_is_asked_for_by_whole_pages_alone(
+    office: Office, browse: Callable[[str], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(notices, "banner", lambda _connection, member: asked.append(member.email) or [])
+    ada = browse(ADA)
+    ada.get("/inbox/new?after=2000-01-01T00:00:00Z")
+    ada.get("/review/changed")
+    assert asked == []
+    ada.get("/inbox")
+    assert asked == [ADA]
+
+
 def test_rows_of_an_account_that_is_not_read_are_marked(
     office: Office, watch: Watch, browse: Callable[[str], Page]
 ) -> None:
