@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
     log.configure("WARNING")
     scenario = load(file) if file else built_in()
     click.echo("Starting PostgreSQL, the simulated providers, web and worker …", err=True)
-    with Stage(scenario, crm_name=crm_name) as stage:
+    with _ended_by_sigterm(), Stage(scenario, crm_name=crm_name) as stage:
         report = run(scenario, DemoWorld(stage), seed)
         conversations = stage.describe()
         document = {
@@ -50,6 +52,16 @@ def demo(once: bool, file: Path | None, crm_name: str, seed: int | None) -> Answ
         if not once:
             _stay(document, report, stage)
     return Answer(document, list(_told(document, report)), DONE if report.ok else ANSWER_IS_NO)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does: what it started ends with it, and its data is deleted."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stay(document: dict[str, Any], report: Report, stage: Stage) -> None:

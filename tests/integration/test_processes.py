@@ -23,6 +23,17 @@ from app.store.secrets import SecretBox, check_canary
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.enable_socket]
 
 
+# A team to whom nothing happens.
+QUIET = """
+now: 2026-03-02T08:00:00Z
+team: {domains: [northwind.test]}
+members:
+  - {name: Ada, email: ada@northwind.test, role: admin}
+accounts:
+  - {address: ada@northwind.test, provider: gmail, kind: personal, owner: ada@northwind.test}
+"""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -111,6 +122,25 @@ def test_serve_runs_everything_and_ends_in_order(
     status, said = answered(["teams", "list"], environ, tmp_path)
     assert status == 3
     assert "threadlink serve" in said
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(
+    environ: dict[str, str], short_dir: Callable[[], Path], tmp_path: Path
+) -> None:
+    folder = short_dir()
+    scenario = tmp_path / "quiet.yaml"
+    scenario.write_text(QUIET)
+    with running(["demo", "--scenario", str(scenario)], {**environ, "TMPDIR": str(folder)}, tmp_path) as process:
+        assert process.stderr is not None
+        assert any("Stop it with Ctrl-C." in line for line in process.stderr)
+        (data,) = folder.glob("threadlink-demo-*")
+        (pid,) = [int(each.read_text().split()[0]) for each in data.rglob("postmaster.pid")]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert not data.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_webhooks_run_in_a_process_of_their_own(environ: dict[str, str], database_url: str, tmp_path: Path) -> None:
