@@ -123,10 +123,10 @@ class Settings(BaseSettings):
     smtp_server: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="THREADLINK_SMTP_SERVER",
-        description="SMTP server for notices: smtp://name:password@host:587 (STARTTLS) or smtps://…; empty sends none.",
+        description="SMTP server for letters: smtp://name:password@host:587 (STARTTLS) or smtps://…; empty sends none.",
     )
     mail_from: str = Field(
-        default="", validation_alias="THREADLINK_MAIL_FROM", description="Address that notices are sent from."
+        default="", validation_alias="THREADLINK_MAIL_FROM", description="Address that letters are sent from."
     )
     google_client_id: str = Field(
         default="",
