@@ -26,6 +26,7 @@ AXE = {"resultTypes": ["violations"], "preload": False}
 expect.set_options(timeout=20_000)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test of the folder its mark, one worker for each module, and the reason when there is no browser."""
     missing = pytest.mark.skip(reason="no chromium here: `apt-get install chromium` gets it")
