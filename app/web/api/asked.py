@@ -5,11 +5,12 @@ Ids are the public ones. Text comes out as PostgreSQL stores it and UTF-8 says i
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.inbox import RECORD_KINDS
 from app.linking.addresses import normalize
@@ -24,6 +25,7 @@ MOST_IN_BULK = 500
 MOST_ON_A_PAGE = 200
 LONGEST_NAME = 200
 MOST_ADDRESSES = 20
+_FULL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _is_storable(text: str) -> str:
@@ -49,6 +51,13 @@ def _address(text: str) -> str:
     return normal
 
 
+def _day(text: object) -> object:
+    """Let through a day as RFC 3339 writes it; a number would be taken for seconds since 1970."""
+    if isinstance(text, str) and not _FULL_DATE.fullmatch(text):
+        raise ValueError("must be a day as 2026-03-31")
+    return text
+
+
 def _record(text: str) -> str:
     """Let through what names a person or an organization."""
     kind, _, external_id = _is_storable(text).partition("/")
@@ -57,6 +66,7 @@ def _record(text: str) -> str:
     return text
 
 
+Day = Annotated[date, BeforeValidator(_day)]
 Id = Annotated[UUID, Field(description="A public id.")]
 Text = Annotated[str, AfterValidator(_is_storable), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CRM's own id, as text.")]
@@ -64,7 +74,9 @@ ItemId = Annotated[Text, Field(min_length=1, max_length=200, description="The CR
 Line = Annotated[
     str,
     Field(
-        min_length=1, max_length=LONGEST_NAME, json_schema_extra={"pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"}
+        min_length=1,
+        max_length=LONGEST_NAME,
+        json_schema_extra={"pattern": "^[^\\u0000]*[^\\s\\u0000-\\u001f\\u0085][^\\u0000]*$"},
     ),
     AfterValidator(_line),
 ]
@@ -172,8 +184,8 @@ class ListIn(Closed):
     account: Id | None = Field(None, description="One of the caller's own accounts.")
     account_kind: AccountKind | None = Field(None, description="Of the accounts: personal ones, or those of the team.")
     about: RecordRef | None = Field(None, description="A person or an organization of the CRM, as person/7.")
-    since: date | None = Field(None, description="Mail of this day or later, in the time zone of the caller.")
-    until: date | None = Field(None, description="Mail of this day or earlier, in the time zone of the caller.")
+    since: Day | None = Field(None, description="Mail of this day or later, in the time zone of the caller.")
+    until: Day | None = Field(None, description="Mail of this day or earlier, in the time zone of the caller.")
     limit: int = Field(50, ge=1, le=MOST_ON_A_PAGE)
     cursor: str | None = Field(None, max_length=LONGEST_CURSOR, description="The `next` of the page before.")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from app import api_keys
 from app.installation import Installation
@@ -59,6 +59,7 @@ def test_every_answer_is_as_documented(app: Flask, key: str, mode: schemathesis.
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
         def ask(case: Any) -> None:
+            assume(not any(isinstance(value, list) for value in (case.query or {}).values()))
             case.call_and_validate(headers={"Authorization": f"Bearer {key}", **HOST})
 
         ask()

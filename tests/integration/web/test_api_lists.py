@@ -77,7 +77,13 @@ def test_a_list_is_narrowed_by_people_and_days(office: Office, program: Programs
     assert pages(ada, about="person/nobody") == [[]]
     assert pages(ada, since="2026-03-03") == pages(ada, until="2026-03-01") == [[]]
     assert pages(ada, since="0001-01-01", until="9999-12-31") == [["Tom", "Bea"]]
-    for wrong in ({"about": "deal/d1"}, {"since": "yesterday"}, {"account_kind": "mine"}):
+    for wrong in (
+        {"about": "deal/d1"},
+        {"since": "yesterday"},
+        {"since": "0"},
+        {"until": "20260303"},
+        {"account_kind": "mine"},
+    ):
         assert ada.get("/conversations", **wrong)[0] == 422
 
 
