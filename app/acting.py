@@ -154,10 +154,10 @@ def see_one(connection: sa.Connection, member: Member, public_id: str) -> Seen:
 def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[Seen, Decision]]) -> frozenset[int]:
     """Return the conversations whose decision's sentence may name people and items to the member.
 
-    They are those of which the member reads every message and is shown every item by the CRM (V4, C13). In a list the
+    They are those of which the member reads every message and is shown every record by the CRM (V4, C13). In a list the
     others are told the reason alone; explain() says of one conversation what may be known of it.
     """
-    named = {seen.conversation.id: _items_of(decision) for seen, decision in told}
+    named = {seen.conversation.id: _records_of(decision) for seen, decision in told}
     hidden = mirror.hidden(connection, member, frozenset().union(*named.values()))
     return frozenset(
         seen.conversation.id
@@ -168,9 +168,9 @@ def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[S
     )
 
 
-def _items_of(decision: Decision) -> frozenset[ItemRef]:
-    candidates = {candidate.ref for candidate in decision.candidates}
-    return frozenset(candidates | {decision.item} if decision.item else candidates)
+def _records_of(decision: Decision) -> frozenset[ItemRef]:
+    items = {candidate.ref for candidate in decision.candidates} | ({decision.item} if decision.item else set())
+    return frozenset(items.union(decision.persons, decision.organizations))
 
 
 def lock_and_see(connection: sa.Connection, acting: Acting, conversation_ids: Collection[int]) -> dict[int, Seen]:

@@ -285,12 +285,11 @@ def _people(connection: sa.Connection, member: Member, named: Mapping[str, str])
     """Return who these are in the CRM, at most MOST_PEOPLE."""
     shown = list(named)[:MOST_PEOPLE]
     keys = {address: match_key(address) for address in shown}
-    reader = mirror.audience(connection, member)
     known: dict[str, Person] = {}
-    for person in mirror.persons_by_addresses(connection, shown, list(keys.values())):
-        if reader.sees(person):
-            for address in person.addresses:
-                known.setdefault(match_key(address), person)
+    found = mirror.persons_by_addresses(connection, shown, list(keys.values()))
+    for person in mirror.as_shown(connection, member, found):
+        for address in person.addresses:
+            known.setdefault(match_key(address), person)
     return tuple(Counterpart(address, named[address], known.get(keys[address])) for address in shown)
 
 

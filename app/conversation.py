@@ -272,9 +272,6 @@ def _persons(connection: sa.Connection, seen: Seen, addresses: list[str]) -> dic
     """Return the CRM's person behind each address, those left out that it hides from the member (C13)."""
     by_key: dict[str, Person] = {}
     found = mirror.persons_by_addresses(connection, addresses, [match_key(address) for address in addresses])
-    restricted = any(person.visible_to is not None for person in found)
-    reader = mirror.audience(connection, seen.member) if restricted else mirror.Audience()
-    for person in found:
-        if reader.sees(person):
-            by_key |= {match_key(address): person for address in person.addresses}
+    for person in mirror.as_shown(connection, seen.member, found):
+        by_key |= {match_key(address): person for address in person.addresses}
     return {address: by_key[match_key(address)] for address in addresses if match_key(address) in by_key}

@@ -30,6 +30,7 @@ from app.model import (
     Message,
     Ours,
     Participant,
+    Tombstone,
 )
 from app.store import accounts, conversations, crm, decisions, merges, mirror
 
@@ -132,13 +133,14 @@ class Known:
     """What a member may know of a conversation, for telling a decision to that member.
 
     `people` are the addresses on the messages that member may see, `names` those of the CRM persons behind them,
-    `links` the related ones; `is_all` says that nobody else takes part.
+    `links` the related ones; `is_all` says that nobody else takes part, and that the CRM hides none of them.
     """
 
     messages: tuple[Message, ...]
     people: frozenset[str]
     names: frozenset[str]
-    hidden: frozenset[ItemRef]  # candidates that the CRM does not show to the member (C13)
+    hidden: frozenset[ItemRef]  # what the CRM does not show to the member (C13)
+    hidden_titles: frozenset[str]  # of items that the conversation is linked to, or was
     accounts: tuple[Account, ...]
     links: tuple[Link, ...]
     is_all: bool
@@ -151,15 +153,20 @@ class Known:
         everybody = {p.address for m in conversation.messages for p in (*m.participants, *_bcc(m))}
         theirs = sorted(address for address in people if not is_ours(address, seen.ours))
         persons = mirror.persons_by_addresses(connection, theirs, [match_key(address) for address in theirs])
-        refs = {person.ref for person in persons} | {person.organization for person in persons}
+        refs = mirror.refs_of(persons)
+        linked: list[Link | Tombstone] = [*conversation.links, *conversation.tombstones]
+        hidden = mirror.hidden(connection, seen.member, refs.union(named, (each.ref for each in linked)))
         return cls(
             messages=messages,
             people=people,
-            names=frozenset(person.name for person in persons),
-            hidden=mirror.hidden(connection, seen.member, named),
+            names=frozenset(
+                person.name or next(iter(person.addresses), "") for person in persons if person.ref not in hidden
+            ),
+            hidden=hidden,
+            hidden_titles=frozenset(each.title or str(each.ref) for each in linked if each.ref in hidden),
             accounts=seen.known_accounts,
-            links=tuple(link for link in conversation.links if link.ref in refs),
-            is_all=everybody <= people,
+            links=tuple(link for link in conversation.links if link.ref in refs - hidden),
+            is_all=everybody <= people and hidden.isdisjoint(refs),
         )
 
     def of_decision(self, decision: Decision) -> Decision:
@@ -171,7 +178,7 @@ class Known:
         if self.is_all:
             return replace(decision, params=self._of_params(decision, decision.candidates))
         candidates = tuple(
-            replace(candidate, evidence=tuple(filter(self._may_know, candidate.evidence)))
+            replace(candidate, evidence=tuple(self._of_evidence(e) for e in candidate.evidence if self._may_know(e)))
             for candidate in decision.candidates
             if not any("address" in e.params for e in candidate.evidence)
             or any("address" in e.params and self._may_know(e) for e in candidate.evidence)
@@ -185,7 +192,7 @@ class Known:
         }
         if decision.item in self.hidden:
             gone.add(decision.item_title)
-        gone |= {link.title or str(link.ref) for link in self.links if link.ref in self.hidden}
+        gone |= self.hidden_titles
         if not gone:
             return decision
         params = {name: None if name == "item" and value in gone else value for name, value in decision.params.items()}
@@ -195,6 +202,12 @@ class Known:
     def _may_know(self, evidence: Evidence) -> bool:
         address = evidence.params.get("address")
         return address is None or address in self.people
+
+    def _of_evidence(self, evidence: Evidence) -> Evidence:
+        """Leave out the names of persons whom the CRM hides from the member."""
+        if "person" not in evidence.params:
+            return evidence
+        return replace(evidence, params={**evidence.params, "person": _only(evidence.params["person"], self.names)})
 
     def _of_params(self, decision: Decision, candidates: Sequence[Candidate]) -> dict[str, object]:
         """Leave out of a decision's params who may not be known, and what was counted over them."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -214,8 +214,8 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
             of_organization[item.organization].append(item)
     known = [item for each in given for item in each.items]
     known += [item for items in (of_similar, *of_organization.values()) for item in items]
-    restricted = {item.ref for item in known if item.visible_to is not None}
-    hidden = mirror.hidden(connection, asked[0].member, restricted)
+    people = {person for each in given for person in each.persons} | {p for each in similar.values() for p in each}
+    hidden = mirror.hidden(connection, asked[0].member, {item.ref for item in known} | mirror.refs_of(people))
     ranked = {}
     for each in given:
         seen = by_id[each.conversation.id]
@@ -228,9 +228,9 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
             SuggestInput(
                 subject=seen.subject or "",
                 items=tuple(item for item in items.values() if item.ref not in hidden),
-                persons=persons[seen.conversation.id],
-                reply_to=_answered(seen, each),
-                similar=similar[seen.conversation.id],
+                persons=_unnamed(persons[seen.conversation.id], hidden),
+                reply_to=_unnamed(_answered(seen, each), hidden),
+                similar=tuple(p for p in similar[seen.conversation.id] if p.ref not in hidden),
                 remembered=each.remembered,
                 tombstones=seen.conversation.tombstones,
             )
@@ -241,6 +241,19 @@ def suggestions_of(connection: sa.Connection, asked: Sequence[Seen]) -> dict[int
 def _related(given: DecisionInput) -> tuple[Person, ...]:
     related = set(decide(given).persons)
     return tuple(person for person in given.persons if person.ref in related)
+
+
+def _unnamed(persons: Iterable[Person], hidden: Collection[ItemRef]) -> tuple[Person, ...]:
+    """Return persons without the names that the CRM hides: they still say which item it is (C13)."""
+    return tuple(
+        replace(
+            person,
+            name="" if person.ref in hidden else person.name,
+            addresses=() if person.ref in hidden else person.addresses,
+            organization_name="" if person.organization in hidden else person.organization_name,
+        )
+        for person in persons
+    )
 
 
 def _answered(seen: Seen, given: DecisionInput) -> tuple[Person, ...]:

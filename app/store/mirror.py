@@ -10,7 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.linking.addresses import normalize
 from app.linking.suggest import fold
 from app.model import ITEM_KINDS, Item, ItemRef, Member, Person
 from app.ports import Merge, SearchHit
+from app.store.mirror_records import records
 
 MAX_QUERY_CHARS = 200
 MAX_QUERY_WORDS = 8
@@ -216,12 +217,27 @@ def names_of_persons(connection: sa.Connection, refs: Collection[ItemRef]) -> di
 
 
 def hidden(connection: sa.Connection, member: Member, refs: Collection[ItemRef]) -> frozenset[ItemRef]:
-    """Return those of the items that the CRM hides from a member; what the mirror does not know is not hidden."""
-    restricted = [item for item in items(connection, refs).values() if item.visible_to is not None] if refs else []
+    """Return those of the records that the CRM hides from a member; what the mirror does not know is not hidden."""
+    restricted = [each for each in records(connection, refs).values() if each.visible_to is not None]
     if not restricted:
         return frozenset()
     reader = audience(connection, member)
-    return frozenset(item.ref for item in restricted if not reader.sees(item))
+    return frozenset(each.ref for each in restricted if not reader.is_in(each.ref.connection_id, each.visible_to))
+
+
+def as_shown(connection: sa.Connection, member: Member, persons: Collection[Person]) -> list[Person]:
+    """Return the persons whom the CRM shows to a member, without the name of an organization that it hides."""
+    gone = hidden(connection, member, refs_of(persons))
+    return [
+        replace(person, organization_name="") if person.organization in gone else person
+        for person in persons
+        if person.ref not in gone
+    ]
+
+
+def refs_of(persons: Collection[Person]) -> set[ItemRef]:
+    """Return the persons and their organizations."""
+    return {person.ref for person in persons} | {person.organization for person in persons if person.organization}
 
 
 def is_shown(connection: sa.Connection, reader: Audience, ref: ItemRef) -> bool:

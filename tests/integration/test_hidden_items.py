@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from app import inbox, links, review
+from app import beside, inbox, links, review
+from app.conversation import shown
 from app.errors import NotFound
 from app.explain import explain
 from app.replay import replay
@@ -111,3 +112,48 @@ def test_a_replay_gives_a_hidden_item_no_title(office: Office) -> None:
             (told,) = replay(connection, office.members[email], office.now - timedelta(days=1)).differences
             assert (told.conversation, told.item_title) == (office.load(conversation).public_id, title)
             assert ("Tom" in told.sentence) == bool(title)
+
+
+def test_a_message_that_follows_does_not_name_the_hidden_item(office: Office) -> None:
+    conversation = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    office.link(CAN, conversation, office.ref("deal", "d2"))
+    assert office.mail("m2", TOM, [ADA, CAN], at=[ADA, CAN], answers="m1") == conversation
+    with office.database.for_team(office.team_id) as connection:
+        for email, is_shown in ((ADA, False), (CAN, True)):
+            told = explain(connection, office.seen(connection, email, conversation), "en")
+            assert told["decision"]["reason"] == "follows_conversation"
+            assert ("Refit" in str(told)) == is_shown
+
+
+@pytest.mark.parametrize("record", ["person", "organization"])
+def test_neither_a_hidden_person_nor_a_hidden_organization_is_named_for_an_item_that_is_shown(
+    office: Office, record: str
+) -> None:
+    name = {"person": "Shady Tom", "organization": "Brightwater"}[record]
+    office.crm.put_organization("o2", "Brightwater")
+    office.person("p2", "Shady Tom", TOM, organization="o2")
+    for number, title in (("d2", "Refit"), ("d3", "Spa")):
+        office.deal(number, title, "p2", organization="o2")
+    office.refresh()
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE mirror_item SET visibility = NULL"))
+        connection.execute(sa.text(f"UPDATE mirror_{record} SET visibility = '[\"u-can\"]'"))
+    conversation = office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    tagged = office.mail("m2", TOM.replace("@", "+x@"), [ADA, CAN], at=[ADA, CAN])
+    with office.database.for_team(office.team_id) as connection:
+        for email, is_shown in ((ADA, False), (CAN, True)):
+            member, seen = office.members[email], office.seen(connection, email, conversation)
+            alike = office.seen(connection, email, tagged)
+            told = explain(connection, seen, "en")
+            assert {each["title"] for each in told["decision"]["candidates"]} == {"Refit", "Spa"}
+            if record == "person":
+                assert (name in str(told["decision"])) == (name in str(told["persons"])) == is_shown
+                assert (name in str(review.suggestions(connection, alike))) == is_shown
+                rows = inbox.listing(connection, member, "en").rows
+                assert any(name in row.reason for row in rows) == is_shown
+            else:
+                assert (name in str(told["organizations"])) == is_shown
+            assert (name in str(review.suggestions(connection, seen))) == is_shown
+            page = shown(connection, member, seen.conversation.public_id, "en", office.now)
+            assert (name in str(page.people)) == is_shown
+            assert (name in str(beside.people_of(connection, seen))) == is_shown
