@@ -39,6 +39,8 @@ GARBAGE_THRESHOLDS = (10_000, 20, 50)
 TAKEN_AHEAD = 2
 # A worker that was told to stop finishes what it does; a page or a note takes seconds.
 DRAIN_S = 30.0
+# Of a job that waited for its time, or for another of the same mailbox, nobody tells the worker.
+POLL_S = 0.25
 
 
 def database_url(settings: Settings) -> str:
@@ -199,7 +201,7 @@ class Worker:
                 self._running = asyncio.ensure_future(
                     self._app.run_worker_async(
                         concurrency=self._concurrency + TAKEN_AHEAD,
-                        fetch_job_polling_interval=1,
+                        fetch_job_polling_interval=POLL_S,
                         shutdown_graceful_timeout=DRAIN_S,
                         update_heartbeat_interval=jobs.HEARTBEAT_S,
                         stalled_worker_timeout=jobs.STALLED_AFTER_S,

@@ -13,6 +13,7 @@ from app.demo.stage import Stage
 from app.demo.world import DemoWorld
 from app.scenario.read import load
 from app.scenario.run import run
+from tests.conftest import FAST
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCENARIO = Path(__file__).parent / "morning.yaml"
@@ -42,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stage() -> Iterator[Stage]:
     """Run a small team with mail that is linked, ambiguous and unknown; each module has its own."""
     scenario = load(SCENARIO)
-    with Stage(scenario) as running:
+    with Stage(scenario, server_settings=FAST) as running:
         assert run(scenario, DemoWorld(running)).failures == ()
         yield running
 

@@ -15,6 +15,7 @@ from app.demo.stage import Stage
 from app.demo.world import DemoWorld
 from app.scenario.read import parse
 from app.scenario.run import run as play
+from tests.conftest import FAST
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("cli_of_a_team")]
 
@@ -48,7 +49,7 @@ Run = Callable[..., tuple[int, Any]]
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     scenario = parse(MORNING, Path("morning.yaml"))
-    with Stage(scenario) as running:
+    with Stage(scenario, server_settings=FAST) as running:
         assert play(scenario, DemoWorld(running)).ok
         yield running
 

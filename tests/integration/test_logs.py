@@ -22,6 +22,7 @@ from app.demo.world import DemoWorld
 from app.scenario.read import parse
 from app.scenario.run import run
 from app.store import accounts
+from tests.conftest import FAST
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -81,7 +82,7 @@ def test_nothing_private_is_said_while_mail_is_linked(
     heard: Heard, capfd: pytest.CaptureFixture[str], fault: str
 ) -> None:
     scenario = parse(MORNING.replace("FAULT", fault), Path("morning.yaml"))
-    with Stage(scenario) as stage:
+    with Stage(scenario, server_settings=FAST) as stage:
         report = run(scenario, DemoWorld(stage))
         installation = stage.installation
         with stage.team() as connection:

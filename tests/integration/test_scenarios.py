@@ -11,6 +11,7 @@ from app.demo.world import DemoWorld
 from app.scenario.model import Scenario
 from app.scenario.read import built_in, load
 from app.scenario.run import run
+from tests.conftest import FAST
 from tests.integration.inbox import stale_inbox_entries
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -24,7 +25,7 @@ SCENARIOS: list[Scenario] = [built_in(), *map(load, FILES)]
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_everything_expected_of_a_scenario_is_so(scenario: Scenario) -> None:
-    with Stage(scenario) as stage:
+    with Stage(scenario, server_settings=FAST) as stage:
         report = run(scenario, DemoWorld(stage))
         with stage.team() as connection:
             assert stale_inbox_entries(connection) == []
@@ -35,6 +36,6 @@ def test_everything_expected_of_a_scenario_is_so(scenario: Scenario) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_order_of_deliveries_at_one_time_changes_nothing(seed: int) -> None:
     scenario = built_in()
-    with Stage(scenario) as stage:
+    with Stage(scenario, server_settings=FAST) as stage:
         report = run(scenario, DemoWorld(stage), shuffle_seed=seed)
     assert report.failures == ()

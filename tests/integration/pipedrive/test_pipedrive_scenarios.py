@@ -14,6 +14,7 @@ from app.demo.world import DemoWorld
 from app.scenario.read import built_in, load
 from app.scenario.run import run
 from connectors.crm.pipedrive.simulator import PipedriveSimulator
+from tests.conftest import FAST
 from tests.contract import pipedrive_description as description
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -25,7 +26,7 @@ SCENARIOS = [built_in(), *map(load, sorted(FOLDER.glob("*.yaml")))]
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_everything_expected_of_a_scenario_is_so(scenario: object) -> None:
     misfits = description.Misfits()
-    with Stage(scenario, crm_name="pipedrive") as stage:  # type: ignore[arg-type]  # pytest's parameters are untyped
+    with Stage(scenario, crm_name="pipedrive", server_settings=FAST) as stage:  # type: ignore[arg-type]  # pytest's parameters are untyped
         simulator = stage.crm_simulator
         assert isinstance(simulator, PipedriveSimulator)
         if description.is_here():

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 
 from app import api_keys, connecting
 from app.errors import AccessRevoked, Gone, NotificationForged, NotificationMalformed, ProviderError
@@ -180,9 +182,24 @@ def installation(
     return Installation(settings, database, box, clock, {"gmail": mail}, open_crm, webhooks=Target())  # type: ignore[dict-item]  # a part of it
 
 
+class CompiledTemplates(BytecodeCache):
+    """Keeps templates compiled from one test's application to the next."""
+
+    _compiled: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
 @pytest.fixture
 def app(installation: Installation) -> Flask:
-    return application(installation)
+    made = application(installation)
+    made.jinja_env.bytecode_cache = CompiledTemplates()
+    return made
 
 
 @pytest.fixture
