@@ -11,7 +11,8 @@ demo and tests: `threadlink.simulators` (SimulatedMail) and `threadlink.crm_simu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, cast
 
 from app.errors import SettingsError
@@ -37,7 +38,7 @@ SIMULATORS, CRM_SIMULATORS = "threadlink.simulators", "threadlink.crm_simulators
 
 def names(group: str) -> tuple[str, ...]:
     """Return the installed names of a group, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=group)}))
+    return tuple(sorted(_points(group).names))
 
 
 def mail_connector(provider: str, services: Services) -> MailConnector:
@@ -83,8 +84,13 @@ def crm_simulator(adapter: str) -> SimulatedCrm:
 
 
 def _load(group: str, name: str) -> Any:
-    found = [point for point in entry_points(group=group) if point.name == name]
-    if not found:
+    if name not in _points(group).names:
         installed = ", ".join(names(group)) or "nothing"
         raise SettingsError(f"No package provides {name!r} for {group}; installed: {installed}.")
-    return found[0].load()
+    return _points(group)[name].load()
+
+
+@cache
+def _points(group: str) -> EntryPoints:
+    """Return what is installed; to look goes through the files of every package, and a CRM is opened for every note."""
+    return entry_points(group=group)
