@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +14,7 @@ from app.ports import Change, ConnectedMailbox, FetchOutcome, Mailbox, MailConne
 from app.testing.fakes import MemoryCredentials, PushListener, SteppedClock
 from connectors.mail import graph as package
 from connectors.mail.graph.simulator import GraphSimulator
+from connectors.mail.graph.slots import LocalSlots
 from tests.integration.graph.wire import ADDRESS, Wire, mail
 
 ORIGIN = "https://threadlink.test"
@@ -27,12 +28,15 @@ class Graph:
     clock: SteppedClock
     simulator: GraphSimulator
     environ: Mapping[str, str]
+    slots: LocalSlots = field(default_factory=LocalSlots)  # of every connector, as processes share them
 
     def __post_init__(self) -> None:
         self.connector = self.new_connector()
 
     def new_connector(self, **settings: str) -> MailConnector:
-        return package.create(Services(self.clock, ORIGIN, {**self.environ, **settings}, secret=b"s" * 32))
+        return package.create(
+            Services(self.clock, ORIGIN, {**self.environ, **settings}, slots=self.slots, secret=b"s" * 32)
+        )
 
     def consent(
         self, connector: MailConnector | None = None, *, as_: str = ADDRESS, hint: str | None = None
