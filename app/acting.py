@@ -157,7 +157,7 @@ def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[S
     They are those of which the member reads every message and is shown every record by the CRM (V4, C13). In a list the
     others are told the reason alone; explain() says of one conversation what may be known of it.
     """
-    named = {seen.conversation.id: _records_of(decision) for seen, decision in told}
+    named = {seen.conversation.id: records_of(decision) for seen, decision in told}
     hidden = mirror.hidden(connection, member, frozenset().union(*named.values()))
     return frozenset(
         seen.conversation.id
@@ -168,7 +168,8 @@ def may_name(connection: sa.Connection, member: Member, told: Collection[tuple[S
     )
 
 
-def _records_of(decision: Decision) -> frozenset[ItemRef]:
+def records_of(decision: Decision) -> frozenset[ItemRef]:
+    """Return every record that the sentence of a decision may name."""
     items = {candidate.ref for candidate in decision.candidates} | ({decision.item} if decision.item else set())
     return frozenset(items.union(decision.persons, decision.organizations))
 

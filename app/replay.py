@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import deciding
-from app.acting import Acting, Seen, audit_all, lock_and_see, may_name, ref_json, see
+from app.acting import Acting, Seen, audit_all, lock_and_see, may_name, records_of, ref_json, see
 from app.deciding import Surroundings
 from app.linking.decide import decide, digest
 from app.linking.reasons import sentence
@@ -43,7 +43,7 @@ class Found:
     item_title: str
     reason: str
     params: Mapping[str, object]
-    about: tuple[ItemRef, ...]  # the items that the sentence may name
+    about: tuple[ItemRef, ...]  # the records that the sentence may name
     trigger_id: int | None
 
     def as_json(self) -> dict[str, Any]:
@@ -292,7 +292,6 @@ def _found(
     linked_to: ItemRef | None = None,
     linked_title: str = "",
 ) -> Found:
-    about = {candidate.ref for candidate in decision.candidates} | ({decision.item} if decision.item else set())
     return Found(
         conversation_id=conversation.id,
         kind=kind,
@@ -302,7 +301,7 @@ def _found(
         item_title=decision.item_title,
         reason=decision.reason,
         params=decision.params,
-        about=tuple(sorted(about, key=str)),
+        about=tuple(sorted(records_of(decision), key=str)),
         trigger_id=decision.trigger_id,
     )
 

@@ -157,3 +157,16 @@ def test_neither_a_hidden_person_nor_a_hidden_organization_is_named_for_an_item_
             page = shown(connection, member, seen.conversation.public_id, "en", office.now)
             assert (name in str(page.people)) == is_shown
             assert (name in str(beside.people_of(connection, seen))) == is_shown
+
+
+def test_a_replay_does_not_name_a_hidden_person(office: Office) -> None:
+    office.mail("m1", TOM, [ADA, CAN], at=[ADA, CAN])
+    office.deal("d3", "Spa", "p2", state="lost")
+    office.refresh()
+    with office.database.for_team(office.team_id) as connection:
+        connection.execute(sa.text("UPDATE mirror_item SET visibility = NULL"))
+        connection.execute(sa.text("UPDATE mirror_person SET visibility = '[\"u-can\"]' WHERE external_id = 'p2'"))
+        for email, is_shown in ((ADA, False), (CAN, True)):
+            (told,) = replay(connection, office.members[email], office.now - timedelta(days=1)).differences
+            assert told.item_title == "Refit"
+            assert ("Tom" in told.sentence) == is_shown
