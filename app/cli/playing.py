@@ -77,8 +77,8 @@ def _stay(document: dict[str, Any], report: Report, stage: Stage) -> None:
         f"by SMTP on 127.0.0.1 port {stage.mail_port}, appears there as well.",
         err=True,
     )
-    click.echo(f"threadlink answers at {stage.url} ({stage.url}/metrics). Stop it with Ctrl-C.", err=True)
     try:
+        click.echo(f"threadlink answers at {stage.url} ({stage.url}/metrics). Stop it with Ctrl-C.", err=True)
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
