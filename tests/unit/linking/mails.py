@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 from app.linking.message_ids import fingerprint
@@ -112,6 +113,15 @@ def copy_in(
 def place(threads: Threads, message: Message, *holders: str, **how: Any) -> Any:
     """Place a copy of the message in each of these mailboxes; return the last placement."""
     return [threads.place(copy_in(message, holder, **how)) for holder in holders][-1]
+
+
+def in_every_order(*copies: Message) -> Iterator[Threads]:
+    """Place the copies in every order there is, each time from nothing."""
+    for order in permutations(copies):
+        threads = new()
+        for message in order:
+            threads.place(message)
+        yield threads
 
 
 def new(conversations: Sequence[Conversation] = (), **more: Any) -> Threads:

@@ -19,6 +19,7 @@ from tests.unit.linking.mails import (
     copy_in,
     groups,
     held,
+    in_every_order,
     mail,
     new,
     place,
@@ -102,10 +103,7 @@ def test_w2_is_given_up_when_w1_turns_up_for_another_conversation() -> None:
         copy_in(mail("n", CEM, CAN, subject="Other", refs=["m"], at=2), CAN),
         copy_in(mail("r", BEA, CAN, refs=["m", "n"], answers="n", at=5), CAN),
     ]
-    for order in permutations(messages):
-        threads = new()
-        for message in order:
-            threads.place(message)
+    for threads in in_every_order(*messages):
         assert groups(threads) == {together("m"), together("n", "r")}
 
 
@@ -181,10 +179,8 @@ def test_what_joined_by_w2_joins_with_rights_when_the_account_gets_a_copy() -> N
 
 
 def test_two_mails_of_one_account_that_name_the_same_unknown_id_belong_together() -> None:
-    for order in permutations([mail("r", BEA, ADA, refs=["m"], at=5), mail("s", CEM, ADA, refs=["m"], at=6)]):
-        threads = new()
-        for message in order:
-            place(threads, message, ADA)
+    r, s = mail("r", BEA, ADA, refs=["m"], at=5), mail("s", CEM, ADA, refs=["m"], at=6)
+    for threads in in_every_order(copy_in(r, ADA), copy_in(s, ADA)):
         assert groups(threads) == {together("r", "s")}
         assert (held(threads, "r").joined, held(threads, "s").joined) == ("founded", "w1")
 
@@ -240,12 +236,8 @@ def test_a_message_can_be_looked_at_although_all_its_copies_are_gone() -> None:
 def test_a_provider_thread_joins_with_the_same_subject_or_the_same_people(
     sender: str, to: list[str], subject: str, joins: bool
 ) -> None:
-    for order in permutations(
-        [mail("m", BEA, ADA, thread="t"), mail("r", sender, to, subject=subject, at=5, thread="t")]
-    ):
-        threads = new()
-        for message in order:
-            place(threads, message, ADA)
+    m, r = mail("m", BEA, ADA, thread="t"), mail("r", sender, to, subject=subject, at=5, thread="t")
+    for threads in in_every_order(copy_in(m, ADA), copy_in(r, ADA)):
         assert (len(groups(threads)) == 1) == joins
         assert {message.joined for c in threads.conversations for message in c.messages} == (
             {"founded", "w1"} if joins else {"founded"}
@@ -314,10 +306,7 @@ def test_a_reply_that_lost_its_headers_joins_by_subject_under_every_condition(
     holder = str(reply.get("in", ADA))
     original = mail("m", **{"sender": BEA, "to": ADA, **first})
     answer = mail("r", **{**REPLY, **{key: value for key, value in reply.items() if key != "in"}})
-    for order in permutations([(original, ADA), (answer, holder)]):
-        threads = new()
-        for message, where in order:
-            place(threads, message, where)
+    for threads in in_every_order(copy_in(original, ADA), copy_in(answer, holder)):
         assert (len(groups(threads)) == 1) == joins
 
 
@@ -417,12 +406,8 @@ def test_a_bounce_attaches_to_the_original_when_its_account_holds_it(holder: str
 
 
 def test_circles_of_references_end() -> None:
-    for order in permutations(
-        [mail(f"c{i}", BEA, ADA, refs=[f"c{(i + 1) % 3}", f"c{(i + 2) % 3}"], at=i) for i in range(3)]
-    ):
-        threads = new()
-        for message in order:
-            place(threads, message, ADA)
+    circle = [mail(f"c{i}", BEA, ADA, refs=[f"c{(i + 1) % 3}", f"c{(i + 2) % 3}"], at=i) for i in range(3)]
+    for threads in in_every_order(*(copy_in(message, ADA) for message in circle)):
         assert groups(threads) == {together("c0", "c1", "c2")}
         assert sum(m.joined == "founded" for c in threads.conversations for m in c.messages) == 1
 
