@@ -132,8 +132,8 @@ def decided(connection: sa.Connection, seen: Seen, locale: str) -> list[dict[str
 class Known:
     """What a member may know of a conversation, for telling a decision to that member.
 
-    `people` are the addresses on the messages that member may see, `names` those of the CRM persons behind them,
-    `links` the related ones; `is_all` says that nobody else takes part, and that the CRM hides none of them.
+    `people` are the addresses on the messages that member may see, `names` these and what the CRM calls the
+    persons behind them, `links` the related ones; `is_all`: nobody else takes part, and the CRM hides none of them.
     """
 
     messages: tuple[Message, ...]
@@ -159,9 +159,7 @@ class Known:
         return cls(
             messages=messages,
             people=people,
-            names=frozenset(
-                person.name or next(iter(person.addresses), "") for person in persons if person.ref not in hidden
-            ),
+            names=people | {person.name for person in persons if person.ref not in hidden},
             hidden=hidden,
             hidden_titles=frozenset(each.title or str(each.ref) for each in linked if each.ref in hidden),
             accounts=seen.known_accounts,

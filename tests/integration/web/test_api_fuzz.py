@@ -59,7 +59,8 @@ def test_every_answer_is_as_documented(app: Flask, key: str, mode: schemathesis.
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
         def ask(case: Any) -> None:
-            assume(not any(isinstance(value, list) for value in (case.query or {}).values()))
+            # In a query a list of one is that one, and an empty list is not there: nothing is wrong on the wire.
+            assume(not any(isinstance(value, list) and len(value) < 2 for value in (case.query or {}).values()))
             case.call_and_validate(headers={"Authorization": f"Bearer {key}", **HOST})
 
         ask()

@@ -148,3 +148,8 @@ def test_a_decision_names_a_bcc_recipient_to_the_sender_alone(office: Office, pr
     assert "Rollout" in told
     assert "nora" not in told.lower()
     assert "Gatehouse" not in told
+
+
+def test_a_value_that_is_given_twice_is_refused(office: Office, program: Programs) -> None:
+    for name, value in (("q", "rollout"), ("since", "2026-03-02"), ("limit", "5")):
+        assert program(ADA).get("/conversations", **{name: [value, value]})[0] == 422
